@@ -1,0 +1,1 @@
+"""Persistence: one medium per module; SQL is written here and nowhere else."""
