@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from functools import cache
+from functools import lru_cache
 
 from pydicom.datadict import DicomDictionary, RepeatersDictionary, private_dictionaries
 
@@ -41,7 +41,7 @@ for _mask, (_vr, _vm, _name, _retired, _keyword) in RepeatersDictionary.items():
         _BY_KEYWORD.setdefault(_keyword, _mask.upper().replace("X", "0"))
 
 
-@cache
+@lru_cache(maxsize=4096)
 def _repeater(tag: str) -> tuple[str, str, str] | None:
     for pattern, entry in _REPEATERS:
         if pattern.fullmatch(tag):
@@ -105,7 +105,6 @@ def parse_attribute(text: str) -> str:
     raise InvalidArgument(f"{text!r:.80} is no DICOM attribute{hint}")
 
 
-@cache
 def private_vr(creator: str, tag: str) -> str | None:
     """VR of a private element in pydicom's private dictionaries, or ``None``.
 
@@ -119,8 +118,5 @@ def private_vr(creator: str, tag: str) -> str | None:
     block = private_dictionaries.get(creator)
     if block is None:
         return None
-    for key in (tag, f"{tag[:4]}xx{tag[6:]}", f"{tag[:4].lower()}xx{tag[6:].lower()}"):
-        entry = block.get(key)
-        if entry is not None:
-            return entry[0]
-    return None
+    entry = block.get(f"{tag[:4]}xx{tag[6:]}") or block.get(tag)
+    return entry[0] if entry else None
