@@ -1,0 +1,77 @@
+"""20,000 search rows to a typed frame, client and engine in one process, against ``json.loads`` of the same answer."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import requests
+
+import dicomkit as dk
+from bench import corpus
+from bench.measure import Row, alternate, seconds
+from dicomkit.client.store import Store
+
+__all__ = ["fill", "run"]
+
+TARGET = "<= 2"
+
+
+def fill(store: Store, count: int, *, seed: int) -> None:
+    """Put *count* instances without pixels into the store."""
+    with tempfile.TemporaryDirectory(prefix="dicomkit-bench-") as temporary:
+        frame = store.upload(corpus.write(Path(temporary) / "files", count, seed=seed, pixels=False))
+    if not (frame["outcome"] == "stored").all():
+        raise AssertionError(f"not all instances were stored: {frame['outcome'].value_counts().to_dict()}")
+
+
+def _answers(store: Store, session: requests.Session) -> list[bytes]:
+    """The bodies that one search of all instances gets from the engine: its requests, sent again by hand."""
+    urls: list[str] = []
+
+    def note(response: requests.Response, **_: object) -> None:
+        urls.append(response.request.url or "")
+
+    session.hooks["response"].append(note)
+    try:
+        store.search_instances()
+    finally:
+        session.hooks["response"].remove(note)
+    return [session.get(url, headers={"Accept": "application/dicom+json"}).content for url in urls]
+
+
+def run(*, repeat: int, quick: bool) -> Iterator[Row]:
+    """Yield the row of the instance search, and that of the series search of the same store."""
+    count = 2_000 if quick else 20_000
+    with (
+        tempfile.TemporaryDirectory(prefix="dicomkit-bench-") as temporary,
+        dk.connect(Path(temporary) / "home") as dataset,
+    ):
+        store = dataset.create_store("search")
+        fill(store, count, seed=7)
+        bodies = [body for body in _answers(store, dataset.session) if body]
+        rows = sum(len(json.loads(body)) for body in bodies)
+        frame = store.search_instances()
+        if len(frame) != count or rows != count:
+            raise AssertionError(f"{len(frame)} rows in the frame and {rows} on the wire, stored were {count}")
+
+        def loads() -> None:
+            for body in bodies:
+                json.loads(body)
+
+        found = alternate(
+            {"ours": partial(seconds, store.search_instances), "loads": partial(seconds, loads)},
+            repeat,
+        )
+        size = sum(len(body) for body in bodies) / 2**20
+        yield Row(
+            what=f"search, {count:,} instances to a typed frame ({len(frame.columns)} columns, {len(bodies)} pages)",
+            ours=f"{statistics.median(found['ours']) * 1e3:.0f} ms",
+            theirs=f"json.loads of the same {size:.1f} MiB: {statistics.median(found['loads']) * 1e3:.0f} ms",
+            ratios=[a / b for a, b in zip(found["ours"], found["loads"], strict=True)],
+            target=TARGET,
+        )
