@@ -29,9 +29,7 @@ _PROJECT = re.compile(r"(?:[a-z0-9][a-z0-9.-]{0,252}:)?[A-Za-z0-9](?:[A-Za-z0-9-
 _DATASET = re.compile(r"[A-Za-z0-9_]{1,1024}")
 # Letters, marks, numbers, connectors, dashes and spaces. Neither a back-tick nor a backslash nor a control
 # character is in these categories, so that a name can be quoted in SQL without escapes.
-_TABLE_CATEGORIES = frozenset(
-    ("Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Pc", "Pd", "Zs")
-)
+_TABLE_CATEGORIES = frozenset(("Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Pc", "Pd", "Zs"))
 
 
 @dataclass(frozen=True, slots=True)
