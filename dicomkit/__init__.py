@@ -1,0 +1,1 @@
+"""DICOM stores as DataFrames: one API over the Cloud Healthcare API and an embedded engine."""

@@ -1,0 +1,1 @@
+"""The client: datasets, stores and searches over one HTTP session."""

@@ -1,0 +1,33 @@
+"""Typed DataFrames: the columns as data, and the ways to them from DICOM JSON, from plain rows and from BigQuery."""
+
+from dicomkit.frames.columns import (
+    INSTANCES,
+    SERIES,
+    STORES,
+    STREAMS,
+    STUDIES,
+    UPLOAD,
+    Column,
+    attribute,
+    search_columns,
+)
+from dicomkit.frames.dicom_json import ColumnBuilder, frame_of, without_collector
+from dicomkit.frames.persons import person_name
+from dicomkit.frames.tables import table
+
+__all__ = [
+    "INSTANCES",
+    "SERIES",
+    "STORES",
+    "STREAMS",
+    "STUDIES",
+    "UPLOAD",
+    "Column",
+    "ColumnBuilder",
+    "attribute",
+    "frame_of",
+    "person_name",
+    "search_columns",
+    "table",
+    "without_collector",
+]

@@ -1,0 +1,192 @@
+"""The columns of every frame that dicomkit returns, as data: name, dtype, tag, unit, one line each.
+
+Types follow the VR in the data dictionary and its VM, never the rows that happened to come:
+
+===================  =====================  =============================================================
+VR                   dtype, VM 1            remark
+===================  =====================  =============================================================
+DA                   ``datetime64[us]``     the years 1 to 9999, which nanoseconds could not hold
+TM                   ``timedelta64[us]``    since midnight; ``StudyDate + StudyTime`` is the moment
+DT                   ``datetime64[us, UTC]``  by its own offset, else TimezoneOffsetFromUTC, else taken as UTC
+IS SL SS SV UL US    ``Int64``              UV: ``UInt64``
+DS FD FL             ``Float64``
+PN                   ``str``                the groups in DICOM's own form, ``Alphabetic=Ideographic=Phonetic``
+AT and all text      ``str``                AT as eight hex digits, UIDs as text
+SQ                   ``object``             a list of items in the DICOM JSON model, ``[]`` when absent
+any, VM above 1      ``object``             a tuple of such values, ``()`` when absent
+OB OD OF OL OV OW UN  ``object``             the element in the DICOM JSON model
+===================  =====================  =============================================================
+
+Source: DICOM PS3.5 section 6.2 (VR), PS3.6 (VR and VM of an attribute), PS3.18 Annex F (DICOM JSON model),
+edition 2025; the attributes of a search are those of the Cloud Healthcare API's conformance statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+from dicomkit.dicom.dictionary import keyword_of, tag_of, vm_of, vr_of
+
+__all__ = [
+    "INSTANCES",
+    "SERIES",
+    "STORES",
+    "STREAMS",
+    "STUDIES",
+    "UPLOAD",
+    "Column",
+    "attribute",
+    "search_columns",
+]
+
+TEXT = "str"
+DATE = "datetime64[us]"
+MOMENT = "datetime64[us, UTC]"
+TIME = "timedelta64[us]"
+INTEGER = "Int64"
+NUMBER = "Float64"
+OBJECT = "object"
+
+_DTYPES = {
+    "DA": DATE,
+    "TM": TIME,
+    "DT": MOMENT,
+    **dict.fromkeys(("IS", "SL", "SS", "SV", "UL", "US"), INTEGER),
+    "UV": "UInt64",
+    **dict.fromkeys(("DS", "FD", "FL"), NUMBER),
+    **dict.fromkeys(("SQ", "OB", "OD", "OF", "OL", "OV", "OW", "UN"), OBJECT),
+}
+
+_LINES = {
+    "AccessionNumber": "Number that the department gave the request.",
+    "BitsAllocated": "Bits that one sample takes.",
+    "Columns": "Pixel columns of the image.",
+    "InstanceAvailability": "How quickly the instance can be had; ONLINE or nothing.",
+    "InstanceNumber": "Number of the instance in its series.",
+    "Modality": "Kind of equipment, e.g. CT, MR, SR.",
+    "NumberOfFrames": "Frames of a multi-frame image.",
+    "PatientBirthDate": "Birth date of the patient.",
+    "PatientID": "The patient's number at the site.",
+    "PatientName": "The patient's name; frames.person_name() takes it apart.",
+    "PatientSex": "M, F or O.",
+    "PerformedProcedureStepStartDate": "Day on which the procedure step began.",
+    "PerformedProcedureStepStartTime": "Time at which the procedure step began.",
+    "ReferringPhysicianName": "Who asked for the study.",
+    "RequestAttributesSequence": "The requests that the series answers.",
+    "Rows": "Pixel rows of the image.",
+    "SOPClassUID": "Kind of instance, e.g. CT Image Storage.",
+    "SOPInstanceUID": "Identifies the instance.",
+    "SeriesDescription": "What the operator called the series.",
+    "SeriesInstanceUID": "Identifies the series.",
+    "SpecificCharacterSet": "Character sets that the stored text was written in.",
+    "StudyDate": "Day on which the study began.",
+    "StudyID": "Number of the study, given by the equipment.",
+    "StudyInstanceUID": "Identifies the study.",
+    "StudyTime": "Time at which the study began.",
+    "TimezoneOffsetFromUTC": "Offset of the stored dates and times, e.g. +0100.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of a frame."""
+
+    name: str
+    dtype: str
+    tag: str = ""
+    """The attribute, eight hex digits; empty where the column is not an attribute."""
+    unit: str = ""
+    vr: str = ""
+    is_multiple: bool = False
+    """Whether the dictionary's VM allows more than one value: then every cell is a tuple."""
+    line: str = ""
+    """What the column holds, in one line."""
+
+
+@cache
+def attribute(tag: str) -> Column:
+    """The column of an attribute, typed by the dictionary alone.
+
+    An attribute that the dictionary does not have, a private one above all, is named ``Tag_GGGGEEEE`` as in the
+    BigQuery table, and its cells are tuples of what the DICOM JSON model holds.
+    """
+    vr = (vr_of(tag) or "").split(" or ")
+    vm = vm_of(tag)
+    name = keyword_of(tag)
+    if name is None:
+        return Column(name=f"Tag_{tag}", dtype=OBJECT, tag=tag, is_multiple=True, line="Not in the data dictionary.")
+    if tag[:2] in ("50", "60") and tag[2:4] != "00":
+        name = f"{name}_{tag[:4]}"  # the keyword alone stands for the first group (PS3.5 section 7.6)
+    is_multiple = vm != "1" and vr[0] != "SQ"
+    dtype = OBJECT if is_multiple else _DTYPES.get(vr[0], TEXT)
+    return Column(name=name, dtype=dtype, tag=tag, vr=vr[0], is_multiple=is_multiple, line=_LINES.get(name, ""))
+
+
+def _attributes(text: str) -> tuple[Column, ...]:
+    return tuple(attribute(tag_of(keyword)) for keyword in text.split())
+
+
+_STUDY = _attributes(
+    "SpecificCharacterSet StudyDate StudyTime AccessionNumber InstanceAvailability ReferringPhysicianName "
+    "TimezoneOffsetFromUTC PatientName PatientID PatientBirthDate PatientSex StudyID"
+)
+_SERIES = _attributes(
+    "Modality SeriesDescription PerformedProcedureStepStartDate PerformedProcedureStepStartTime "
+    "RequestAttributesSequence"
+)
+_INSTANCE = _attributes("SOPClassUID InstanceNumber Rows Columns BitsAllocated NumberOfFrames")
+
+STUDIES: tuple[Column, ...] = (*_attributes("StudyInstanceUID"), *_STUDY)
+"""A search for studies."""
+
+SERIES: tuple[Column, ...] = (*_attributes("StudyInstanceUID SeriesInstanceUID"), *_STUDY, *_SERIES)
+"""A search for series: its own attributes, and those of its study."""
+
+INSTANCES: tuple[Column, ...] = (
+    *_attributes("StudyInstanceUID SeriesInstanceUID SOPInstanceUID"),
+    *_STUDY,
+    *_SERIES,
+    *_INSTANCE,
+)
+"""A search for instances: its own attributes, and those of its series and study."""
+
+UPLOAD: tuple[Column, ...] = (
+    Column(name="path", dtype=TEXT, line="The file; missing for what came from memory."),
+    Column(name="outcome", dtype=TEXT, line="stored, already_stored or failed."),
+    Column(name="reason", dtype=TEXT, line="Why it failed."),
+    *_attributes("StudyInstanceUID SeriesInstanceUID SOPInstanceUID"),
+    Column(name="size_bytes", dtype=INTEGER, unit="B", line="Size of what was sent."),
+)
+"""An upload: one row per file, in the order of the sources."""
+
+STORES: tuple[Column, ...] = (
+    Column(name="id", dtype=TEXT, line="Id of the store in its dataset."),
+    Column(name="name", dtype=TEXT, line="Resource name."),
+    Column(name="labels", dtype=OBJECT, line="A dict of labels."),
+    Column(name="stream_to", dtype=OBJECT, line="A tuple of bq:// tables that the store streams to."),
+    Column(name="notification_topics", dtype=OBJECT, line="A tuple of Pub/Sub topics that hear of new instances."),
+)
+"""The stores of a dataset."""
+
+STREAMS: tuple[Column, ...] = (
+    Column(name="table_uri", dtype=TEXT, line="The table, bq://project.dataset.table."),
+    Column(name="waiting", dtype=INTEGER, unit="rows", line="Acknowledged, and not delivered yet."),
+    Column(name="delivered", dtype=INTEGER, unit="rows", line="Delivered to the table."),
+    Column(name="failed", dtype=INTEGER, unit="rows", line="Given up; last_error says why."),
+    Column(name="oldest_waiting_time", dtype=MOMENT, line="When the oldest waiting row was acknowledged."),
+    Column(name="last_error", dtype=TEXT, line="Why the last delivery failed."),
+)
+"""The streams of a store to BigQuery."""
+
+_BY_LEVEL = {"study": STUDIES, "series": SERIES, "instance": INSTANCES}
+
+
+def search_columns(level: str, fields: Iterable[str] = ()) -> tuple[Column, ...]:
+    """Columns of a search at *level*: the level's table, then each of *fields* (tags) that is not in it."""
+    columns = {column.tag: column for column in _BY_LEVEL[level]}
+    for tag in fields:
+        if tag != "all":
+            columns.setdefault(tag, attribute(tag))
+    return tuple(columns.values())
