@@ -119,6 +119,9 @@ class ApiError(DicomkitError):
         self.method = method
         self.url = url
 
+    def __str__(self) -> str:
+        return self.message or f"HTTP {self.status} {self.code}"
+
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self) or not isinstance(other, ApiError):
             return NotImplemented
@@ -367,11 +370,15 @@ def from_body(
     inner = body.get("error") if isinstance(body, Mapping) else None
     if not isinstance(inner, Mapping):
         inner = {}
-    http = inner["code"] if isinstance(inner.get("code"), int) else status or 500
-    code = inner["status"] if isinstance(inner.get("status"), str) else None
-    message = str(inner.get("message") or f"HTTP {http} without an error message")
-    details = [d for d in inner.get("details", ()) if isinstance(d, Mapping)]
+    number, code, message, details = (inner.get(key) for key in ("code", "status", "message", "details"))
+    http = number if isinstance(number, int) and 400 <= number <= 599 else status or 500
+    if not isinstance(code, str):
+        code = None
+    if not isinstance(message, str):
+        message = f"HTTP {http} without an error message"
+    details = [d for d in details if isinstance(d, Mapping)] if isinstance(details, list) else []
     cls = _Wire.by_both.get((http, code or ""))
-    if cls is None:
-        cls = (_Wire.by_code.get(code) if code else None) or _Wire.by_status.get(http) or ApiError
+    if cls is None and code != ApiError.code:
+        cls = (_Wire.by_code.get(code) if code else None) or _Wire.by_status.get(http)
+    cls = cls or ApiError
     return cls(message, status=http, code=code or cls.code, details=details, method=method, url=url)
