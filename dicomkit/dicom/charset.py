@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from pydicom.charset import decode_bytes
 
-__all__ = ["Charset", "DEFAULT", "UnknownCharacterSet", "charset_for"]
+__all__ = ["DEFAULT", "Charset", "UnknownCharacterSet", "charset_for"]
 
 Charset = str | tuple[str, ...]
 """One Python codec for text without code extensions, several where ISO 2022 escapes may occur."""

@@ -108,10 +108,10 @@ def read_part10(buffer: Buffer, limits: Limits = _LIMITS, *, require_uids: bool 
     elements = walk.elements
     if encoding is BIG and not syntax:
         syntax = EXPLICIT_BIG
-    meta = {tag: meta[tag] for tag in sorted(meta) if tag not in ("00020000", "00020001")}
-    for tag in [t for t in elements if t[4:] == "0000" or t == "FFFCFFFC"]:
-        # Group lengths are not part of the JSON model (PS3.18 section F.2), nor is padding of the dataset.
-        del elements[tag]
+    # The service does not show the version of the file meta information either.
+    meta = {tag: meta[tag] for tag in sorted(meta) if tag != "00020001"}
+    if elements.pop("FFFCFFFC", None):  # trailing padding of the dataset (PS3.10 section 7.2)
+        walk.bulk.pop()
     ascending = sorted(elements)
     if ascending != list(elements):
         elements = walk.elements = {tag: elements[tag] for tag in ascending}
@@ -165,7 +165,9 @@ def _meta_end(buffer: bytes | mmap.mmap, pos: int, implicit: bool) -> int:
             length = 8 + int.from_bytes(buffer[pos + 6 : pos + 8], "little")
         if length > size - pos:
             raise DicomFormatError(
-                "the file meta information is cut off", offset=pos, tag=f"0002{buffer[pos + 3]:02X}{buffer[pos + 2]:02X}"
+                "the file meta information is cut off",
+                offset=pos,
+                tag=f"0002{buffer[pos + 3]:02X}{buffer[pos + 2]:02X}",
             )
         pos += length
     return pos

@@ -17,25 +17,28 @@ class Kind(IntEnum):
     ASCII = 0
     """Text of the default repertoire, several values."""
     DECIMAL = 1
-    """IS and DS: text that stands for a number."""
-    TEXT = 2
+    """DS: text that stands for a number."""
+    INTEGER = 2
+    """IS: text that stands for a whole number."""
+    TEXT = 3
     """Text in the dataset's character set, several values."""
-    NAME = 3
+    NAME = 4
     """PN."""
-    PROSE = 4
+    PROSE = 5
     """Text in the dataset's character set, one value, a backslash is a character."""
-    NUMBER = 5
+    NUMBER = 6
     """Binary numbers."""
-    POINTER = 6
+    POINTER = 7
     """AT."""
-    SEQUENCE = 7
-    BINARY = 8
+    SEQUENCE = 8
+    BINARY = 9
     """OB and its like: bulk data."""
 
 
 _KINDS: dict[Kind, str] = {
     Kind.ASCII: "AE AS CS DA DT TM UI",
-    Kind.DECIMAL: "DS IS",
+    Kind.DECIMAL: "DS",
+    Kind.INTEGER: "IS",
     Kind.TEXT: "LO SH UC",
     Kind.NAME: "PN",
     Kind.PROSE: "LT ST UT UR",
@@ -77,7 +80,7 @@ class Encoding:
 
     def __init__(self, order: str) -> None:
         self.order = order
-        self.short = Struct(f"{order}4s2sH")
+        self.short = Struct(f"{order}6sH")
         self.implicit = Struct(f"{order}4sI")
         self.length = Struct(f"{order}I")
         self.one = {vr: Struct(order + c) for vr, (c, _) in NUMBER_FORMAT.items() if vr != "AT"}

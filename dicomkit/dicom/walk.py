@@ -13,8 +13,9 @@ import base64
 from array import array
 from dataclasses import dataclass, field
 from mmap import mmap
-from struct import Struct, error as StructError
-from typing import Any
+from struct import Struct
+from struct import error as StructError
+from typing import Any, NamedTuple
 
 from dicomkit.dicom.charset import (
     DEFAULT,
@@ -69,8 +70,7 @@ class Limits:
     """Inflated bytes per deflated byte, beyond the first 16 MiB."""
 
 
-@dataclass(frozen=True, slots=True)
-class BulkValue:
+class BulkValue(NamedTuple):
     """Where one bulk value stands in the file."""
 
     path: str
@@ -95,11 +95,22 @@ class _TagNames(dict[bytes, str]):
     def __missing__(self, raw: bytes) -> str:
         if len(self) > 65_536:
             self.clear()
-        name = self[raw] = "%04X%04X" % self._struct.unpack(raw)
+        group, element = self._struct.unpack(raw)
+        name = self[raw] = f"{group:04X}{element:04X}"
         return name
 
 
 _NAMES = {"<": _TagNames("<"), ">": _TagNames(">")}
+
+# Tag and VR as they stand in the file (explicit), or the tag alone (implicit; public tags whose VR is certain)
+# -> tag, VR, kind; the kind is 16 higher where the header has 12 bytes. Holds no value, and is bounded.
+_HEADERS: dict[str, dict[bytes, tuple[str, str, int]]] = {"<": {}, ">": {}}
+_MOST_HEADERS = 65_536
+
+_HEAD = 65_536
+"""Bytes of a dataset that are decoded at once, for the text in them."""
+
+_NOT_FINITE = "a number is not finite, and JSON has no such number"
 
 _ITEM, _ITEM_END, _SEQUENCE_END = "FFFEE000", "FFFEE00D", "FFFEE0DD"
 _DELIMITERS = frozenset({_ITEM, _ITEM_END, _SEQUENCE_END})
@@ -135,7 +146,6 @@ class Walk:
     """Tags of top-level sequences that are too long for the metadata."""
     end: int = 0
     """Where the walk stopped."""
-    _elements: int = 0
     _items: int = 0
     _skimmed: int = 0
     _kept: int = 0
@@ -157,16 +167,18 @@ class Walk:
             The transfer syntax: implicit VR or not, and the byte order.
         """
         buf = self.buffer
+        # Text is cut out of this; what lies behind it, which is rare, is decoded value by value.
+        head = buf[:_HEAD].decode("latin-1")
+        headers = _HEADERS[encoding.order]
         names = _NAMES[encoding.order]
-        vrs = VRS
         short = encoding.short.unpack_from
         bare = encoding.implicit.unpack_from
         long_length = encoding.length.unpack_from
         one = encoding.one
         decimals = self.decimals
         limits = self.limits
-        budget = limits.elements - self._elements
-        max_text = limits.text_bytes
+        max_values = limits.values
+        counter = iter(range(limits.elements))
         charset: Charset = DEFAULT
         signed = False
         closed = True  # the dataset's length is known
@@ -179,39 +191,47 @@ class Walk:
         try:
             while True:
                 # Elements of the dataset `cur`.
-                while pos < end:
+                for _ in counter:
+                    if pos >= end:
+                        tag = ""
+                        break
                     start = pos
                     if implicit:
-                        raw_tag, length = bare(buf, pos)
-                        tag = names[raw_tag]
-                        if tag in _DELIMITERS:
-                            break
-                        vr, kind = self._implicit_vr(tag, length, cur, signed)
+                        key, length = bare(buf, pos)
+                        known = headers.get(key)
                         pos += 8
-                    else:
-                        raw_tag, raw_vr, length = short(buf, pos)
-                        tag = names[raw_tag]
-                        known = vrs.get(raw_vr)
                         if known is None:
+                            tag = names[key]
+                            if tag in _DELIMITERS:
+                                pos = start
+                                break
+                            vr, kind = self._implicit_vr(key, tag, length, cur, signed, headers)
+                        else:
+                            tag, vr, kind = known
+                            if length == UNDEFINED and tag != _PIXEL_DATA:
+                                # Only a sequence can have no length, whatever the dictionary says.
+                                vr, kind = "SQ", 8
+                    else:
+                        key, length = short(buf, pos)
+                        known = headers.get(key)
+                        if known is None:
+                            tag = names[key[:4]]
                             if tag in _DELIMITERS:
                                 break
                             if tag == "00000000" and not stack and self._only_zeros(pos, end):
                                 pos = end
                                 break
-                            vr, kind, length = self._odd_vr(tag, raw_vr, pos, cur, signed, encoding)
+                            vr, kind, length = self._new_header(key, tag, length, pos, cur, signed, encoding)
+                        else:
+                            tag, vr, kind = known
+                        if kind < 16:
                             pos += 8
                         else:
-                            vr, kind = known
-                            if vr in LONG_HEADER:
-                                (length,) = long_length(buf, pos + 8)
-                                pos += 12
-                                if raw_vr == b"UN":
-                                    vr, kind = self._unknown_vr(tag, length, cur, signed, encoding)
-                            else:
-                                pos += 8
-                    budget -= 1
-                    if budget < 0:
-                        raise DicomFormatError(f"more than {limits.elements} elements", offset=start)
+                            kind -= 16
+                            (length,) = long_length(buf, pos + 8)
+                            pos += 12
+                            if vr == "UN":
+                                vr, kind = self._unknown_vr(tag, length, cur, signed, encoding)
                     value_end = pos + length
                     if value_end > end and length != UNDEFINED:
                         raise DicomFormatError(
@@ -219,83 +239,69 @@ class Walk:
                             offset=start,
                             tag=tag,
                         )
-                    if kind <= 4:  # text
-                        if length == 0:
-                            cur[tag] = {"vr": vr}
-                            continue
+                    if kind <= 5:  # text
                         if length > 4096:
                             if length == UNDEFINED:
                                 raise DicomFormatError(f"undefined length with VR {vr}", offset=start, tag=tag)
-                            if length > max_text:
+                            if length > limits.text_bytes:
                                 cur[tag] = self._long_text(tag, vr, kind, pos, length, stack, start)
                                 pos = value_end
                                 continue
                             self._keep(length, start, tag)
-                        raw = buf[pos:value_end]
-                        pos = value_end
-                        if kind <= 1:
-                            text = raw.decode("latin-1").strip(_PADDING)
-                            if "\\" in text:
-                                if text.count("\\") >= limits.values:
-                                    raise DicomFormatError(
-                                        f"more than {limits.values} values", offset=start, tag=tag
-                                    )
-                                value: list[Any] = [t.strip(_PADDING) or None for t in text.split("\\")]
-                            elif text:
-                                value = [text]
-                            else:
-                                cur[tag] = {"vr": vr}
-                                continue
-                            cur[tag] = element = {"vr": vr, "Value": value}
-                            if kind == 1:
-                                decimals.append((element, _numbers(vr, value, start, tag)))
-                        elif kind == 3:
-                            names_of_person = _person_names(raw, charset)
-                            cur[tag] = {"vr": vr, "Value": names_of_person} if names_of_person else {"vr": vr}
+                        if value_end <= _HEAD:
+                            text = head[pos:value_end]
                         else:
-                            # A name of one of the single-byte sets or UTF-8: ASCII text needs no codec at all.
-                            if charset.__class__ is str and raw.isascii():
-                                text = raw.decode("ascii")
+                            text = buf[pos:value_end].decode("latin-1")
+                        if kind >= 3 and (charset.__class__ is tuple or not text.isascii()):
+                            cur[tag] = _foreign_text(buf[pos:value_end], vr, kind, charset, max_values, start, tag)
+                            pos = value_end
+                            continue
+                        pos = value_end
+                        text = text.rstrip(_PADDING) if kind >= 4 else text.strip(_PADDING)
+                        if not text:
+                            cur[tag] = {"vr": vr}
+                        elif kind == 4:
+                            cur[tag] = _names_element(text, max_values, start, tag)
+                        elif "\\" in text and kind != 5:
+                            value = _split(text, max_values, start, tag)
+                            cur[tag] = element = {"vr": vr, "Value": value}
+                            if kind == 1 or kind == 2:
+                                decimals.append((element, [_number(vr, t, start, tag) for t in value]))
+                        elif kind == 1 or kind == 2:
+                            cur[tag] = element = {"vr": vr, "Value": [text]}
+                            if text.isdigit() and len(text) < 16:
+                                # The common case of _number, without its call.
+                                decimals.append((element, [float(text) if kind == 1 else int(text)]))
                             else:
-                                text = decode(raw, charset, TEXT_DELIMITERS)
-                            if kind == 4:
-                                text = text.rstrip(_PADDING)
-                                cur[tag] = {"vr": vr, "Value": [text]} if text else {"vr": vr}
-                            else:
-                                text = text.strip(_PADDING)
-                                if "\\" in text:
-                                    if text.count("\\") >= limits.values:
-                                        raise DicomFormatError(
-                                            f"more than {limits.values} values", offset=start, tag=tag
-                                        )
-                                    value = [t.strip(_PADDING) or None for t in text.split("\\")]
-                                    cur[tag] = {"vr": vr, "Value": value}
-                                else:
-                                    cur[tag] = {"vr": vr, "Value": [text]} if text else {"vr": vr}
+                                decimals.append((element, [_number(vr, text, start, tag)]))
+                        else:
+                            cur[tag] = {"vr": vr, "Value": [text]}
                         # (0008,0005) is CS, so it came through here; text that follows is read with it.
                         if tag == "00080005":
                             charset = _charset(cur[tag], start)
-                    elif kind == 5:  # numbers
+                    elif kind == 6:  # numbers
                         unpack = one[vr]
                         if length == unpack.size:
                             (number,) = unpack.unpack_from(buf, pos)
-                            if kind == 5 and vr[0] == "F" and number - number != 0.0:
-                                raise DicomFormatError(
-                                    "the number is not finite, and JSON has no such number", offset=start, tag=tag
-                                )
-                            cur[tag] = {"vr": vr, "Value": [number]}
+                            if vr[0] == "F" and number - number != 0.0:
+                                raise DicomFormatError(_NOT_FINITE, offset=start, tag=tag)
                             if tag == "00280103":
                                 signed = number == 1
+                            elif tag[4:] == "0000":
+                                # A group length is not part of the JSON model (PS3.18 section F.2.2).
+                                pos = value_end
+                                continue
+                            cur[tag] = {"vr": vr, "Value": [number]}
                         else:
                             cur[tag] = self._numbers(tag, vr, pos, length, start, stack, encoding)
                         pos = value_end
-                    elif kind == 7:  # sequence
+                    elif kind == 8:  # sequence
                         if length == UNDEFINED:
                             stop, known_end = end, False
                         else:
                             stop, known_end = value_end, True
                             if length > limits.sequence_bytes:
-                                cur[tag] = {"vr": vr}
+                                cur[tag] = {"vr": "SQ"}
                                 self._drop(tag, stack)
                                 pos = value_end
                                 continue
@@ -308,11 +314,11 @@ class Walk:
                         stack.append((cur, end, closed, implicit, charset, signed, sequence, tag, items))
                         # A sequence that does not say SQ (UN, or an element without VR) holds implicit VR
                         # (PS3.5 section 6.2.2, note on UN).
-                        if not implicit and raw_vr != b"SQ":
+                        if not implicit and key[4:] != b"SQ":
                             implicit = True
                         sequence = (tag, items, stop, known_end, start, len(decimals), len(self.bulk))
                         break
-                    elif kind == 8:  # binary
+                    elif kind == 9:  # binary
                         if length == UNDEFINED:
                             pos = self._encapsulated(tag, vr, pos, end, start, cur, stack, encoding)
                         else:
@@ -325,7 +331,7 @@ class Walk:
                         cur[tag] = self._pointers(tag, vr, pos, length, start, stack, encoding)
                         pos = value_end
                 else:
-                    tag = ""
+                    raise DicomFormatError(f"more than {limits.elements} elements", offset=start)
 
                 # Between items: of the sequence that was just entered, or of the one whose item just ended.
                 if not stack:
@@ -393,21 +399,34 @@ class Walk:
                     implicit = self._is_implicit_item(pos, encoding)
         except StructError:
             raise DicomFormatError("the file ends inside an element", offset=start, tag=tag or None) from None
-        self._elements = limits.elements - budget
         self.end = pos
 
     # ---------------------------------------------------------------- what rarely happens
 
+    def _new_header(
+        self, key: bytes, tag: str, length: int, pos: int, cur: DataSet, signed: bool, encoding: Encoding
+    ) -> tuple[str, int, int]:
+        """VR, kind and length of an explicit element whose tag and VR come for the first time, or are odd."""
+        known = VRS.get(key[4:])
+        if known is None:
+            return self._odd_vr(tag, key, pos, cur, signed, encoding)
+        vr, kind = known
+        if vr in LONG_HEADER:
+            kind += 16
+        headers = _HEADERS[encoding.order]
+        if len(headers) > _MOST_HEADERS:
+            headers.clear()
+        headers[key] = (tag, vr, kind)
+        return vr, kind, length
+
     def _keep(self, length: int, start: int, tag: str) -> None:
         self._kept += length
         if self._kept > self.limits.header_bytes:
-            raise DicomFormatError(
-                f"more than {self.limits.header_bytes >> 20} MiB of metadata", offset=start, tag=tag
-            )
+            raise DicomFormatError(f"more than {self.limits.header_bytes >> 20} MiB of metadata", offset=start, tag=tag)
 
     def _path(self, tag: str, stack: list[tuple[Any, ...]]) -> str:
         """Path of an element below ``bulkdata/``."""
-        return "".join(f"{frame[7]}/{len(frame[8]) - 1}/" for frame in stack) + tag
+        return "".join([f"{frame[7]}/{len(frame[8]) - 1}/" for frame in stack]) + tag if stack else tag
 
     def _bulk(
         self, tag: str, vr: str, offset: int, length: int, stack: list[tuple[Any, ...]], fragments: Any = None
@@ -419,11 +438,9 @@ class Walk:
     def _long_text(
         self, tag: str, vr: str, kind: int, pos: int, length: int, stack: list[tuple[Any, ...]], start: int
     ) -> Element:
-        if kind == 4 or vr == "UC":
+        if kind == 5 or vr == "UC":
             return self._bulk(tag, vr, pos, length, stack)
-        raise DicomFormatError(
-            f"{length} bytes of {vr}, the limit is {self.limits.text_bytes}", offset=start, tag=tag
-        )
+        raise DicomFormatError(f"{length} bytes of {vr}, the limit is {self.limits.text_bytes}", offset=start, tag=tag)
 
     def _numbers(
         self,
@@ -446,9 +463,7 @@ class Walk:
             return self._bulk(tag, vr, pos, length, stack)
         numbers = list(Struct(f"{encoding.order}{count}{char}").unpack_from(self.buffer, pos))
         if vr[0] == "F" and any(n - n != 0.0 for n in numbers):
-            raise DicomFormatError(
-                "a number is not finite, and JSON has no such number", offset=start, tag=tag
-            )
+            raise DicomFormatError(_NOT_FINITE, offset=start, tag=tag)
         return {"vr": vr, "Value": numbers}
 
     def _pointers(
@@ -489,38 +504,50 @@ class Walk:
         if outer not in self.dropped:
             self.dropped.append(outer)
 
-    def _implicit_vr(self, tag: str, length: int, cur: DataSet, signed: bool) -> tuple[str, int]:
+    def _implicit_vr(
+        self,
+        key: bytes,
+        tag: str,
+        length: int,
+        cur: DataSet,
+        signed: bool,
+        headers: dict[bytes, tuple[str, str, int]],
+    ) -> tuple[str, int]:
         vr = _implicit_vr(tag, cur, signed)
-        if length == UNDEFINED and vr != "SQ" and tag != _PIXEL_DATA:
-            # Only a sequence can have no length in implicit VR, whatever the dictionary says.
-            return ("SQ", 7)
-        return VRS[vr.encode()]
+        kind = VRS[vr.encode()][1]
+        if tag[3] not in "13579BDF" and vr_of(tag) != "US or SS":
+            # Public, and the VR depends on nothing but the tag.
+            if len(headers) > _MOST_HEADERS:
+                headers.clear()
+            headers[key] = (tag, vr, kind)
+        if length == UNDEFINED and tag != _PIXEL_DATA:
+            return ("SQ", 8)
+        return vr, kind
 
     def _odd_vr(
-        self, tag: str, raw_vr: bytes, pos: int, cur: DataSet, signed: bool, encoding: Encoding
+        self, tag: str, key: bytes, pos: int, cur: DataSet, signed: bool, encoding: Encoding
     ) -> tuple[str, int, int]:
         """An element of an explicit dataset whose VR is none: implicit VR in disguise, or damage."""
-        if b"AA" <= raw_vr <= b"ZZ" and raw_vr.isalpha():
+        if key[4:].isalpha():
             raise DicomFormatError("an unknown VR", offset=pos, tag=tag)
         (length,) = encoding.length.unpack_from(self.buffer, pos + 4)
         if vr_of(tag) is None or length > len(self.buffer) - pos:
             raise DicomFormatError("no VR where one must be", offset=pos, tag=tag)
-        vr, kind = self._implicit_vr(tag, length, cur, signed)
-        return vr, kind, length
+        vr = _implicit_vr(tag, cur, signed)
+        return vr, VRS[vr.encode()][1], length
 
-    def _unknown_vr(
-        self, tag: str, length: int, cur: DataSet, signed: bool, encoding: Encoding
-    ) -> tuple[str, int]:
+    def _unknown_vr(self, tag: str, length: int, cur: DataSet, signed: bool, encoding: Encoding) -> tuple[str, int]:
         """UN where the dictionary knows better, which real files have when they passed an older system."""
         if length == UNDEFINED:
-            return ("SQ", 7)
+            return ("SQ", 8)
         if encoding is BIG or (length > 0xFFFE and tag[3] not in "13579BDF"):
-            return ("UN", 8)
+            return ("UN", 9)
         return VRS[_implicit_vr(tag, cur, signed).encode()]
 
     def _is_implicit_item(self, pos: int, encoding: Encoding) -> bool:
-        raw_tag, raw_vr, _ = encoding.short.unpack_from(self.buffer, pos)
-        return raw_vr not in VRS and _NAMES[encoding.order][raw_tag] not in _DELIMITERS and not raw_vr.isalpha()
+        key, _ = encoding.short.unpack_from(self.buffer, pos)
+        raw_vr = key[4:]
+        return raw_vr not in VRS and _NAMES[encoding.order][key[:4]] not in _DELIMITERS and not raw_vr.isalpha()
 
     def _only_zeros(self, pos: int, end: int) -> bool:
         """Whether nothing but padding follows; some writers fill the last block of a file with zeros."""
@@ -577,7 +604,8 @@ class Walk:
         if known_end:
             return stop
         buf, names = self.buffer, _NAMES[encoding.order]
-        short, bare, long_length = encoding.short.unpack_from, encoding.implicit.unpack_from, encoding.length.unpack_from
+        short, bare = encoding.short.unpack_from, encoding.implicit.unpack_from
+        long_length = encoding.length.unpack_from
         # One entry a level, whether it is in implicit VR; odd depth: between items, even: inside an item.
         levels = [implicit]
         while True:
@@ -612,7 +640,8 @@ class Walk:
                 if implicit:
                     pos += 8
                 else:
-                    _, raw_vr, length = short(buf, pos)
+                    key, length = short(buf, pos)
+                    raw_vr = key[4:]
                     if raw_vr not in VRS:
                         raise DicomFormatError("no VR where one must be", offset=pos, tag=name)
                     vr = VRS[raw_vr][0]
@@ -662,27 +691,44 @@ def _charset(element: Element, start: int) -> Charset:
         raise DicomFormatError(str(e), offset=start, tag="00080005") from None
 
 
-def _person_names(raw: bytes, charset: Charset) -> list[Any]:
+def _split(text: str, most: int, start: int, tag: str) -> list[Any]:
+    """The values of multi-valued text; an empty one is ``None`` (PS3.18 section F.2.5)."""
+    if text.count("\\") >= most:
+        raise DicomFormatError(f"more than {most} values", offset=start, tag=tag)
+    return [t.strip(_PADDING) or None for t in text.split("\\")]
+
+
+def _foreign_text(raw: bytes, vr: str, kind: int, charset: Charset, most: int, start: int, tag: str) -> Element:
+    """Text that is not plain ASCII, in the dataset's character set."""
+    if kind == 4 and charset.__class__ is tuple:
+        # An escape sequence ends at the delimiters of PN, so that each group is decoded on its own.
+        names: list[Any] = [
+            _groups([decode(group, charset, NAME_DELIMITERS) for group in one.split(b"=")])
+            for one in raw.split(b"\\", most)
+        ]
+        return {"vr": vr, "Value": names} if names != [None] else {"vr": vr}
+    text = decode(raw, charset, TEXT_DELIMITERS)
+    text = text.rstrip(_PADDING) if kind >= 4 else text.strip(_PADDING)
+    if not text:
+        return {"vr": vr}
+    if kind == 4:
+        return _names_element(text, most, start, tag)
+    if kind == 3 and "\\" in text:
+        return {"vr": vr, "Value": _split(text, most, start, tag)}
+    return {"vr": vr, "Value": [text]}
+
+
+def _names_element(text: str, most: int, start: int, tag: str) -> Element:
     """PN as PS3.18 section F.2.2 has it: up to three component groups, ``None`` for an empty value."""
-    value: list[Any] = []
-    if charset.__class__ is str:
-        if raw.isascii():
-            text = raw.decode("ascii")
-        else:
-            text = decode(raw, charset)
-        texts = text.split("\\") if "\\" in text else [text]
-        for one in texts:
-            groups = one.rstrip(_PADDING).split("=") if "=" in one else (one.rstrip(_PADDING),)
-            value.append(_groups(groups))
-    else:
-        for part in raw.split(b"\\"):
-            value.append(_groups([decode(g, charset, NAME_DELIMITERS) for g in part.split(b"=")]))
-    if len(value) == 1 and value[0] is None:
-        return []
-    return value
+    if "=" not in text and "\\" not in text:
+        return {"vr": "PN", "Value": [{"Alphabetic": text}]}
+    if text.count("\\") >= most:
+        raise DicomFormatError(f"more than {most} values", offset=start, tag=tag)
+    value = [_groups(one.split("=")) for one in text.split("\\")]
+    return {"vr": "PN", "Value": value} if value != [None] else {"vr": "PN"}
 
 
-def _groups(groups: Any) -> dict[str, str] | None:
+def _groups(groups: list[str]) -> dict[str, str] | None:
     named = {}
     for key, group in zip(("Alphabetic", "Ideographic", "Phonetic"), groups, strict=False):
         text = group.rstrip(_PADDING)
@@ -691,34 +737,31 @@ def _groups(groups: Any) -> dict[str, str] | None:
     return named or None
 
 
-def _numbers(vr: str, value: list[Any], start: int, tag: str) -> list[Any]:
-    """The numbers that IS or DS text stands for; text that is no number stays text (PS3.18 section F.2.3)."""
-    numbers: list[Any] = []
-    for text in value:
-        try:
-            number: Any = (float(text) if vr == "DS" else int(text)) if text is not None else None
-        except ValueError:
-            number = _odd_number(vr, text)
-        if number is None:
-            numbers.append(None)
-            continue
-        if number.__class__ is float:
-            if number - number != 0.0:
-                raise DicomFormatError(
-                    "the number is not finite, and JSON has no such number", offset=start, tag=tag
-                )
-        elif number.__class__ is int and not -0x8000000000000000 <= number <= 0x7FFFFFFFFFFFFFFF:
-            number = text
-        # Python takes "1_000" for a number, PS3.5 section 6.2 does not.
-        numbers.append(text if "_" in text else number)
-    return numbers
-
-
-def _odd_number(vr: str, text: str) -> Any:
-    if vr == "IS":
-        try:
+def _number(vr: str, text: str | None, start: int, tag: str) -> Any:
+    """The number that IS or DS text stands for; text that is no number stays text (PS3.18 section F.2.3)."""
+    if text is None:
+        return None
+    try:
+        if vr == "DS":
             number = float(text)
-        except ValueError:
+            if number - number != 0.0:
+                raise DicomFormatError(_NOT_FINITE, offset=start, tag=tag)
+        elif len(text) < 19:
+            return int(text) if "_" not in text else text
+        else:
             return text
-        return int(number) if number - number == 0.0 and number.is_integer() else text
-    return text
+    except ValueError as e:
+        if isinstance(e, DicomFormatError):
+            raise
+        return _odd_integer(text) if vr == "IS" else text
+    # Python takes "1_000" for a number, PS3.5 section 6.2 does not.
+    return number if "_" not in text else text
+
+
+def _odd_integer(text: str) -> int | str:
+    """IS written as ``1.0``, which real files have."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return int(number) if number - number == 0.0 and number.is_integer() and "_" not in text else text
