@@ -11,14 +11,15 @@ NBVAL     := --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitiz
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check bench notebooks format clean
+.PHONY: help demo test check bench notebooks execute-notebooks format clean
 
 help:
 	@echo "make demo       install and show the main job on the sample files of the pydicom wheel"
 	@echo "make test       unit, contract and fault tests, and the notebooks"
 	@echo "make check      ruff, mypy --strict, layering"
 	@echo "make bench      print the table of measured ratios (minutes; wants a quiet machine)"
-	@echo "make notebooks  run the notebooks only"
+	@echo "make notebooks  compare the notebooks' outputs with a new run (part of make test)"
+	@echo "make execute-notebooks  run them and write the outputs back"
 	@echo "make format     let ruff rewrite what it can"
 	@echo "make clean      remove .venv and caches"
 
@@ -33,6 +34,9 @@ notebooks: $(DEV)
 ifneq ($(NOTEBOOKS),)
 	$(BIN)/python -m pytest $(NBVAL) notebooks
 endif
+
+execute-notebooks: $(DEV)
+	$(BIN)/python scripts/execute_notebooks.py $(NOTEBOOKS)
 
 check: $(DEV)
 	$(BIN)/ruff check .
