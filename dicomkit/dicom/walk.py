@@ -320,6 +320,8 @@ class Walk:
                         break
                     elif kind == 9:  # binary
                         if length == UNDEFINED:
+                            # The dictionary has "OB or OW"; encapsulated pixel data are OB (PS3.5 section A.4).
+                            vr = "OB" if implicit else vr
                             pos = self._encapsulated(tag, vr, pos, end, start, cur, stack, encoding)
                         else:
                             if length == 0:
