@@ -26,6 +26,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from pydicom._dicom_dict import RepeatersDictionary
 
@@ -33,6 +34,7 @@ from dicomkit.bigquery.values import CONVERTERS, Converter
 from dicomkit.dicom import dictionary
 
 __all__ = [
+    "COLUMNS",
     "MAX_COLUMNS",
     "MAX_NESTING",
     "MAX_ROW_BYTES",
@@ -41,7 +43,6 @@ __all__ = [
     "GroupColumn",
     "Kind",
     "column_named",
-    "column_of",
 ]
 
 MAX_NESTING = 15
@@ -86,7 +87,7 @@ _NO_COLUMN = frozenset({"00020000"})
 """FileMetaInformationGroupLength: a length of the encoding, the service has no column for it."""
 
 _CACHE_SIZE = 16_384
-"""Most tags and names that are remembered: private tags come from files and have no end."""
+"""Most tags, and most names, that are remembered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,47 +132,37 @@ _REPEATING: dict[str, tuple[str, str, str]] = {
 
 _TAG_NAME = re.compile(r"Tag_[0-9A-F]{8}")
 
-_by_tag: dict[str, Column] = {}
-_by_name: dict[str, Column] = {}
+
+class _Columns(dict[str, Column]):
+    """Tag -> column, made when it is first asked for; bounded, since private tags come from files and have no end."""
+
+    __slots__ = ()
+
+    def __missing__(self, tag: str) -> Column:
+        if len(self) >= _CACHE_SIZE:
+            self.clear()
+        column = self[tag] = _build(tag)
+        return column
 
 
-def column_of(tag: str) -> Column:
-    """The column of an element.
-
-    Parameters
-    ----------
-    tag
-        Eight upper-case hex digits.
-    """
-    column = _by_tag.get(tag)
-    if column is None:
-        column = _keep(_by_tag, tag, _build(tag))
-    return column
+COLUMNS = _Columns()
+"""Tag (eight upper-case hex digits) -> the column of an element."""
 
 
+@lru_cache(maxsize=_CACHE_SIZE)
 def column_named(name: str) -> Column:
     """The column of this name, ``KeyError`` when no element can have it.
 
     Fixed columns are not elements and are not found here.
     """
-    column = _by_name.get(name)
-    if column is None:
-        if name in _REPEATING:
-            column = _group(name)
-        elif _TAG_NAME.fullmatch(name):
-            column = _unnamed(name[4:])
-        else:
-            column = column_of(dictionary.tag_of(name))
-        if column.kind is Kind.BINARY:
-            raise KeyError(name)
-        _keep(_by_name, name, column)
-    return column
-
-
-def _keep(cache: dict[str, Column], key: str, column: Column) -> Column:
-    if len(cache) >= _CACHE_SIZE:
-        cache.clear()
-    cache[key] = column
+    if name in _REPEATING:
+        column = _group(name)
+    elif _TAG_NAME.fullmatch(name):
+        column = _unnamed(name[4:])
+    else:
+        column = COLUMNS[dictionary.tag_of(name)]
+    if column.kind is Kind.BINARY:
+        raise KeyError(name)
     return column
 
 

@@ -23,8 +23,8 @@ from typing import Any
 
 import orjson
 
-from dicomkit.bigquery.columns import MAX_NESTING, OTHER_ELEMENTS, Column, GroupColumn, Kind, column_of
-from dicomkit.bigquery.values import BINARY_VRS, UTC_OFFSET, DoesNotFit, offset_of, texts_of, timestamp_text
+from dicomkit.bigquery.columns import COLUMNS, MAX_NESTING, OTHER_ELEMENTS, Column, GroupColumn, Kind
+from dicomkit.bigquery.values import BINARY_VRS, TEXT_OF, UTC_OFFSET, DoesNotFit, offset_of, texts_of, timestamp_text
 
 __all__ = ["build_json_row", "build_row"]
 
@@ -36,6 +36,9 @@ _TIMEZONE_OFFSET = "00080201"
 
 # From this level on a PN's two levels of RECORD can be too many; above it nothing has to be checked.
 _DEEP = MAX_NESTING - 2
+
+# An enumeration's member costs two look-ups each time.
+_OTHER, _BINARY = Kind.OTHER, Kind.BINARY
 
 
 def build_row(
@@ -72,18 +75,17 @@ def build_row(
         Column name -> str, int, float, ``None``, list or record. DATE is ``"2018-04-27"``, TIME
         ``"20:08:07.000001"``, TIMESTAMP ``"2018-04-27T20:27:40.000000Z"``.
     """
-    builder = _Builder()
-    row: dict[str, Any] = {}
-    others: list[dict[str, Any]] = []
-    zone = _zone(elements, UTC_OFFSET)
-    builder.fill(row, others, meta, 0, zone, "")
-    builder.fill(row, others, elements, 0, zone, "")
-    if len(elements.get(_PIXEL_DATA, ())) > 1:
-        builder.drop("PixelData", "")
+    dropped_tags: dict[tuple[str, str], None] = {}
+    top = _Level(0, _zone(elements, UTC_OFFSET), "", dropped_tags)
+    top.fill(meta)
+    top.fill(elements)
+    if _has_pixel_data(elements):
+        dropped_tags["PixelData", ""] = None
     for text in dropped:
-        builder.drop(*_dropped_name(text))
-    row[OTHER_ELEMENTS] = others
-    row["DroppedTags"] = [{"TagName": name, "TagReference": path} for name, path in builder.dropped]
+        dropped_tags[_dropped_name(text)] = None
+    row = top.record
+    row[OTHER_ELEMENTS] = top.others
+    row["DroppedTags"] = [{"TagName": name, "TagReference": path} for name, path in dropped_tags]
     row["Type"] = event
     row["LastUpdated"] = _utc(last_updated)
     row["StorageClass"] = storage_class
@@ -121,7 +123,7 @@ def build_json_row(
     }
     if source_store is not None:
         row["SourceDicomStore"] = source_store
-    names = ["PixelData"] if len(elements.get(_PIXEL_DATA, ())) > 1 else []
+    names = ["PixelData"] if _has_pixel_data(elements) else []
     for text in dropped:
         name, path = _dropped_name(text)
         names.append(f"{path}.{name}" if path else name)
@@ -135,136 +137,132 @@ def build_json_row(
     return row
 
 
-class _Builder:
-    """One row in the making; collects what is dropped at any level."""
+class _Level:
+    """The record of one dataset in the making: the row itself, or that of a sequence's item.
 
-    __slots__ = ("dropped",)
+    Parameters
+    ----------
+    level
+        How many RECORDs deep the record is, 0 for the row.
+    zone
+        Offset from UTC of times without one.
+    path
+        Names of the sequences around it.
+    dropped
+        Name and path of what is left out; one dict for the whole row.
+    """
 
-    def __init__(self) -> None:
-        self.dropped: dict[tuple[str, str], None] = {}
+    __slots__ = ("dropped", "level", "others", "path", "record", "zone")
 
-    def drop(self, name: str, path: str) -> None:
-        self.dropped[name, path] = None
+    def __init__(self, level: int, zone: timedelta, path: str, dropped: dict[tuple[str, str], None]) -> None:
+        self.record: dict[str, Any] = {}
+        self.others: list[dict[str, Any]] = []
+        self.level = level
+        self.zone = zone
+        self.path = path
+        self.dropped = dropped
 
-    def fill(
-        self,
-        record: dict[str, Any],
-        others: list[dict[str, Any]],
-        elements: Elements,
-        level: int,
-        zone: timedelta,
-        path: str,
-    ) -> None:
-        """Put *elements* into *record*, which is *level* RECORDs deep, and the rest into *others*."""
-        deep = level > _DEEP
+    def fill(self, elements: Elements) -> None:
+        """Put every element into its column, or among the others."""
+        record, others, zone = self.record, self.others, self.zone
+        deep = self.level > _DEEP
         for tag, element in elements.items():
-            column = column_of(tag)
-            kind = column.kind
-            if deep and level + column.levels > MAX_NESTING:
-                if kind is not Kind.BINARY and element["vr"] not in BINARY_VRS:
-                    self.drop(column.name, path)
-                continue
-            convert = column.convert
-            if convert is None:
-                if kind is not Kind.BINARY:
-                    self._structure(record, others, tag, element, column, level, zone, path)
+            column = COLUMNS[tag]
+            if deep and self._is_too_deep(column, element):
                 continue
             values = element.get("Value")
+            convert = column.convert
+            if convert is None:
+                # Private elements are half of many a header, hence no call for what they mostly are.
+                if values and column.kind is _OTHER and (cls := values[0].__class__) is not dict:
+                    data = [TEXT_OF[cls](values[0])] if len(values) == 1 else texts_of(values)
+                    others.append({"Tag": column.name, "Data": data})
+                elif column.kind is not _BINARY:
+                    self._structure(tag, element, column)
+                continue
             if values:
                 try:
                     record[column.name] = convert(values, element["vr"], zone)
                     continue
                 except DoesNotFit:
-                    self._other(others, tag, element, column, level, path)
-            elif "BulkDataURI" in element and element["vr"] not in BINARY_VRS:
-                self.drop(column.name, path)
+                    self._keep_text(tag, element, column)
+            elif "BulkDataURI" in element:
+                self._drop_bulk(element, column)
             record[column.name] = [] if column.repeated else None
 
-    def _structure(
-        self,
-        record: dict[str, Any],
-        others: list[dict[str, Any]],
-        tag: str,
-        element: Mapping[str, Any],
-        column: Column,
-        level: int,
-        zone: timedelta,
-        path: str,
-    ) -> None:
-        """An element that is a sequence, one of a repeating group, or has no keyword."""
-        if isinstance(column, GroupColumn):
-            self._group(record, others, tag, element, column, level, zone, path)
-        elif element["vr"] == "SQ":
-            record[column.name] = self._items(element, column.name, level + 1, zone, path)
-        elif column.kind is Kind.SEQUENCE:
-            record[column.name] = []
-            if element.get("Value"):
-                self._other(others, tag, element, column, level, path)
-        elif element["vr"] not in BINARY_VRS:
-            if "BulkDataURI" in element:
-                self.drop(column.name, path)
-            else:
-                self._other(others, tag, element, column, level, path)
+    def _is_too_deep(self, column: Column, element: Mapping[str, Any]) -> bool:
+        """Whether BigQuery has no level left for the column; then it is a dropped tag."""
+        if self.level + column.levels <= MAX_NESTING:
+            return False
+        if column.kind is not _BINARY and element["vr"] not in BINARY_VRS:
+            self._drop(column)
+        return True
 
-    def _items(
-        self, element: Mapping[str, Any], name: str, level: int, zone: timedelta, path: str
-    ) -> list[dict[str, Any]]:
-        """Records of a sequence's items, *level* RECORDs deep."""
-        inside = f"{path}.{name}" if path else name
+    def _structure(self, tag: str, element: Mapping[str, Any], column: Column) -> None:
+        """An element that is a sequence, one of a repeating group, or has no keyword."""
+        vr = element["vr"]
+        if isinstance(column, GroupColumn):
+            entry = {"Id": column.id_of(tag), "Value": self._group_value(tag, element, column)}
+            self.record.setdefault(column.name, []).append(entry)
+        elif vr == "SQ":
+            self.record[column.name] = self._items(element, column, 1)
+        elif column.kind is Kind.SEQUENCE:
+            self.record[column.name] = []
+            if element.get("Value"):
+                self._keep_text(tag, element, column)
+        elif "BulkDataURI" in element:
+            self._drop_bulk(element, column)
+        elif vr not in BINARY_VRS:
+            self._keep_text(tag, element, column)
+
+    def _items(self, element: Mapping[str, Any], column: Column, levels: int) -> list[dict[str, Any]]:
+        """Records of a sequence's items, *levels* RECORDs below this one."""
+        path = f"{self.path}.{column.name}" if self.path else column.name
         records = []
         for item in element.get("Value", ()):
-            record: dict[str, Any] = {}
-            others: list[dict[str, Any]] = []
-            if item:
-                self.fill(record, others, item, level, _zone(item, zone), inside)
-            if others:
-                record[OTHER_ELEMENTS] = others
-            records.append(record)
+            inner = _Level(self.level + levels, _zone(item, self.zone), path, self.dropped)
+            inner.fill(item)
+            if inner.others:
+                inner.record[OTHER_ELEMENTS] = inner.others
+            records.append(inner.record)
         return records
 
-    def _group(
-        self,
-        record: dict[str, Any],
-        others: list[dict[str, Any]],
-        tag: str,
-        element: Mapping[str, Any],
-        column: GroupColumn,
-        level: int,
-        zone: timedelta,
-        path: str,
-    ) -> None:
-        """Add ``{Id, Value}`` to a repeating group's column."""
+    def _group_value(self, tag: str, element: Mapping[str, Any], column: GroupColumn) -> Any:
+        """``Value`` of one element of a repeating group."""
         inner = column.value
-        values = element.get("Value", ())
-        value: Any = [] if inner.repeated else None
-        if inner.kind is Kind.SEQUENCE:
-            if element["vr"] == "SQ":
-                value = self._items(element, column.name, level + 2, zone, path)
-            elif values:
-                self._other(others, tag, element, column, level, path)
-        elif values and inner.convert is not None:
+        values = element.get("Value")
+        if inner.kind is Kind.SEQUENCE and element["vr"] == "SQ":
+            return self._items(element, column, 2)
+        if values:
             try:
-                value = inner.convert(values, element["vr"], zone)
+                if inner.convert is not None:
+                    return inner.convert(values, element["vr"], self.zone)
             except DoesNotFit:
-                self._other(others, tag, element, column, level, path)
-        elif "BulkDataURI" in element and element["vr"] not in BINARY_VRS:
-            self.drop(column.name, path)
-        record.setdefault(column.name, []).append({"Id": column.id_of(tag), "Value": value})
+                pass
+            self._keep_text(tag, element, column)
+        elif "BulkDataURI" in element:
+            self._drop_bulk(element, column)
+        return [] if inner.repeated else None
 
-    def _other(
-        self,
-        others: list[dict[str, Any]],
-        tag: str,
-        element: Mapping[str, Any],
-        column: Column,
-        level: int,
-        path: str,
-    ) -> None:
-        """Keep an element as text, where its level has room for one more RECORD."""
-        if element["vr"] == "SQ" or level >= MAX_NESTING:
-            self.drop(column.name, path)
+    def _keep_text(self, tag: str, element: Mapping[str, Any], column: Column) -> None:
+        """Put an element among the others, where their RECORD has a level left and the element has text."""
+        if element["vr"] == "SQ" or self.level >= MAX_NESTING:
+            self._drop(column)
         else:
-            others.append({"Tag": f"Tag_{tag}", "Data": texts_of(element.get("Value", ()))})
+            self.others.append({"Tag": f"Tag_{tag}", "Data": texts_of(element.get("Value", ()))})
+
+    def _drop_bulk(self, element: Mapping[str, Any], column: Column) -> None:
+        """A value that the reader took for bulk data: dropped for its size, unless it is binary anyway."""
+        if element["vr"] not in BINARY_VRS:
+            self._drop(column)
+
+    def _drop(self, column: Column) -> None:
+        self.dropped[column.name, self.path] = None
+
+
+def _has_pixel_data(elements: Elements) -> bool:
+    # Besides its VR, an element has one more member unless it is empty.
+    return len(elements.get(_PIXEL_DATA, ())) > 1
 
 
 def _zone(elements: Elements, default: timedelta) -> timedelta:
@@ -289,7 +287,7 @@ def _dropped_name(text: str) -> tuple[str, str]:
 
 def _name(text: str) -> str:
     """Keyword, or ``Tag_GGGGEEEE``, of a keyword or a tag."""
-    return column_of(text).name if len(text) == 8 and _is_tag(text) else text
+    return COLUMNS[text].name if len(text) == 8 and _is_tag(text) else text
 
 
 def _is_tag(text: str) -> bool:

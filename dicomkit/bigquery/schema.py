@@ -79,7 +79,9 @@ def index_of(fields: Iterable[Field]) -> SchemaIndex:
     index: SchemaIndex = {}
     for field in fields:
         name: str = field["name"]
-        index[name] = index[name.lower()] = index_of(field.get("fields", ())) if _is_record(field) else None
+        # OtherElements and DroppedTags have the same fields always: nothing to look for inside.
+        grows = _is_record(field) and name not in _FIXED
+        index[name] = index[name.lower()] = index_of(field.get("fields", ())) if grows else None
     return index
 
 

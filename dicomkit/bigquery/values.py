@@ -28,6 +28,8 @@ from typing import Any
 __all__ = [
     "BINARY_VRS",
     "CONVERTERS",
+    "TEXT_OF",
+    "UTC_OFFSET",
     "Converter",
     "DoesNotFit",
     "date_of",
@@ -49,8 +51,8 @@ UTC_OFFSET = timedelta(0)
 
 _INT64_MIN, _INT64_MAX = -(1 << 63), (1 << 63) - 1
 
-_DATE_ACR_NEMA = re.compile(r"(\d{4})\.(\d\d)\.(\d\d)", re.ASCII)
-_TIME = re.compile(r"(\d\d)(?:(:?)(\d\d)(?:\2(\d\d)(?:\.(\d{1,6}))?)?)?", re.ASCII)
+_DATE = re.compile(r" *(\d{4})(\.?)(\d\d)\2(\d\d) *", re.ASCII)
+_TIME = re.compile(r" *(\d\d)(?:(:?)(\d\d)(?:\2(\d\d)(?:\.(\d{1,6}))?)?)? *", re.ASCII)
 _DATETIME = re.compile(
     r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d{1,6}))?)?)?)?)?)?([+-]\d{4})?", re.ASCII
 )
@@ -65,30 +67,47 @@ class DoesNotFit(ValueError):
     """The column's type or mode cannot hold the value; its raw text belongs in OtherElements."""
 
 
+def _float_text(value: float) -> str:
+    if math.isfinite(value):
+        return str(value)
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _name_text(value: dict[str, str]) -> str:
+    return "=".join(value.get(group) or "" for group in _NAME_GROUPS).rstrip("=")
+
+
+TEXT_OF: dict[type, Callable[[Any], str]] = {
+    str: str,
+    int: str,
+    float: _float_text,
+    dict: _name_text,
+    type(None): lambda value: "",
+}
+"""Class of a value in the DICOM JSON model (a dict is a PN there) -> its raw text."""
+
+
 def texts_of(values: Sequence[Any]) -> list[str]:
     """Raw text of each value; "" for an empty one."""
-    return [_text(value) for value in values]
+    return [TEXT_OF[value.__class__](value) for value in values]
 
 
 def date_of(text: str) -> str:
     """DATE ``YYYY-MM-DD`` of a DA value."""
-    if len(text) == 8 and text.isascii() and text.isdigit():
-        parts = text[:4], text[4:6], text[6:]
-    else:
-        match = _DATE_ACR_NEMA.fullmatch(text.strip(" "))
+    if not (len(text) == 8 and text.isdigit() and text.isascii()):
+        match = _DATE.fullmatch(text)
         if match is None:
             raise DoesNotFit
-        parts = match[1], match[2], match[3]
+        text = match[1] + match[3] + match[4]
     try:
-        date(int(parts[0]), int(parts[1]), int(parts[2]))
+        return date.fromisoformat(text).isoformat()
     except ValueError:
         raise DoesNotFit from None
-    return "-".join(parts)
 
 
 def time_of(text: str) -> str:
     """TIME ``HH:MM:SS`` or ``HH:MM:SS.ffffff`` of a TM value."""
-    match = _TIME.fullmatch(text) or _TIME.fullmatch(text.strip(" "))
+    match = _TIME.fullmatch(text)
     if match is None:
         raise DoesNotFit
     hour, _, minute, second, fraction = match.groups("00")
@@ -183,18 +202,6 @@ def _offset(text: str) -> timedelta:
     return offset
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, dict):  # PN
-        return "=".join(value.get(group) or "" for group in _NAME_GROUPS).rstrip("=")
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return str(value)
-
-
 def _integer(value: Any, vr: str) -> int:
     if isinstance(value, str):
         if vr == "AT":
@@ -235,13 +242,13 @@ def _one_string(values: Sequence[Any], vr: str, zone: timedelta) -> str | None:
     if len(values) != 1 or vr == "SQ":
         raise DoesNotFit
     value = values[0]
-    return (value if type(value) is str else _text(value)) or None
+    return TEXT_OF[value.__class__](value) or None
 
 
 def _strings(values: Sequence[Any], vr: str, zone: timedelta) -> list[str]:
     if vr == "SQ":
         raise DoesNotFit
-    texts = [value if type(value) is str else _text(value) for value in values]
+    texts = texts_of(values)
     return texts if any(texts) else []
 
 
@@ -268,12 +275,12 @@ def _of_text(convert: Callable[[str, timedelta], str]) -> tuple[Converter, Conve
         value = _only(values)
         if value is None:
             return None
-        if type(value) is not str:
+        if value.__class__ is not str:
             raise DoesNotFit
         return convert(value, zone)
 
     def several(values: Sequence[Any], vr: str, zone: timedelta) -> list[str]:
-        if not all(type(value) is str for value in values):
+        if not all(value.__class__ is str for value in values):
             raise DoesNotFit
         return [convert(value, zone) for value in values]
 
