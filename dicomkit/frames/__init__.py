@@ -11,7 +11,7 @@ from dicomkit.frames.columns import (
     attribute,
     search_columns,
 )
-from dicomkit.frames.dicom_json import ColumnBuilder, frame_of, without_collector
+from dicomkit.frames.dicom_json import ColumnBuilder, first_values, frame_of, without_collector
 from dicomkit.frames.persons import person_name
 from dicomkit.frames.tables import table
 
@@ -25,6 +25,7 @@ __all__ = [
     "Column",
     "ColumnBuilder",
     "attribute",
+    "first_values",
     "frame_of",
     "person_name",
     "search_columns",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,9 +17,9 @@ from dicomkit.errors import LenientValueWarning
 from dicomkit.frames.arrays import BULK, array_of
 from dicomkit.frames.columns import Column, attribute
 
-__all__ = ["ColumnBuilder", "frame_of", "without_collector"]
+__all__ = ["ColumnBuilder", "first_values", "frame_of", "without_collector"]
 
-Rows = Sequence[dict[str, Any]]
+Rows = Sequence[Mapping[str, Any]]
 _TIMEZONE = "00080201"
 
 
@@ -95,7 +95,7 @@ class ColumnBuilder:
                     f"{column.name}: {bad} of {self.length} values break the rules of {column.vr or 'their VR'} "
                     "and are missing here; metadata() gives them as they are",
                     LenientValueWarning,
-                    stacklevel=2,
+                    stacklevel=4,
                 )
         return pd.DataFrame(arrays, index=pd.RangeIndex(self.length), copy=False)
 
@@ -105,6 +105,11 @@ def frame_of(rows: Rows, columns: Iterable[Column]) -> pd.DataFrame:
     builder = ColumnBuilder(tuple(columns))
     builder.extend(rows)
     return builder.frame()
+
+
+def first_values(rows: Rows, tag: str) -> list[Any]:
+    """The first value of *tag* in each row, ``None`` where it has none."""
+    return [value[0] if value else None for value in _values(rows, tag)]
 
 
 def _cells(rows: Rows, column: Column) -> list[Any]:

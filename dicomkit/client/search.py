@@ -1,0 +1,176 @@
+"""A search as a value, and its way into a frame: paging is here and nowhere else.
+
+Source: DICOM PS3.18 sections 8.3.4 and 10.6 (search transaction), edition 2024e; Cloud Healthcare API v1,
+``dicomStores.searchForStudies``, ``searchForSeries``, ``searchForInstances`` (page until 204 or fewer than ``limit``).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+import pandas as pd
+
+from dicomkit.client.rest import Rest, quote_path
+from dicomkit.dicom.attributes import MAX_LIMIT, MAX_OFFSET, UIDS, levels_down_to
+from dicomkit.dicom.dictionary import tag_of
+from dicomkit.dicom.query import ALL, Query
+from dicomkit.errors import InvalidArgument, PartialResultsWarning
+from dicomkit.frames import ColumnBuilder, first_values, search_columns, without_collector
+
+__all__ = ["Search"]
+
+Row = Mapping[str, Any]
+
+PAGE = {"study": 5_000, "series": 5_000, "instance": 10_000}
+"""Rows asked for in one request."""
+
+PAGE_OF_ALL = 1_000
+"""The same where every attribute of an instance is wanted."""
+
+_STUDY, _SERIES, _INSTANCE = (tag_of(keyword) for keyword in UIDS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """A search that has not run yet.
+
+    Parameters
+    ----------
+    query
+        What is searched for; its ``limit`` is the most rows wanted in all, ``None`` for every match.
+    web
+        Path of the store's DICOMweb service below the API's base URL, percent-encoded.
+    page_size
+        Rows of one request; how many there are changes nothing in the result.
+    """
+
+    rest: Rest = field(repr=False, compare=False)
+    web: str
+    query: Query
+    page_size: int | None = None
+
+    def __post_init__(self) -> None:
+        most = MAX_LIMIT[self.query.level]
+        if self.page_size is not None and not 1 <= self.page_size <= most:
+            raise InvalidArgument(f"page_size must be from 1 to {most} at {self.query.level} level")
+
+    @property
+    def url(self) -> str:
+        """The request for the first page."""
+        wire = self._wire(self._page_size, 0)
+        return f"{self.rest.base_url}/{self.web}/{wire.path()}?{urlencode(wire.params())}"
+
+    def pages(self) -> Iterator[list[Row]]:
+        """The answer, page by page, each when it is asked for; ends with the last row that is wanted.
+
+        Warns
+        -----
+        PartialResultsWarning
+            The server has more that cannot be had: it repeats a page, or the offset would pass its maximum.
+        """
+        return (rows for rows, _ in self._pages())
+
+    def to_frame(self) -> pd.DataFrame:
+        """All matches as a frame, one row each, columns ``frames.search_columns``.
+
+        Returns
+        -------
+        DataFrame
+            ``attrs["complete"]`` says whether these are all matches.
+
+        Warns
+        -----
+        PartialResultsWarning
+            Matches are missing that were wanted. (Those that ``limit`` cut off were not.)
+        LenientValueWarning
+            Values that break the rules of their VR are missing.
+        """
+        query = self.query
+        columns = search_columns(query.level, query.fields)
+        builder = ColumnBuilder(columns, all_fields=ALL in query.fields)
+        is_complete = True
+        with without_collector():
+            for rows, is_complete in self._pages():  # noqa: B007 - its last value is wanted
+                builder.extend(rows)
+        frame = builder.frame()
+        frame.attrs["complete"] = is_complete
+        return frame
+
+    @property
+    def _page_size(self) -> int:
+        level = self.query.level
+        return self.page_size or (PAGE_OF_ALL if ALL in self.query.fields and level == "instance" else PAGE[level])
+
+    def _wire(self, limit: int, offset: int) -> Query:
+        """The query of one page.
+
+        UIDs go into the query string and not into the path: only a search of the whole store returns the
+        attributes of the levels above (PS3.18 tables 10.6.3-3 to 5; the Healthcare API alike), and a column of
+        the frame must not be empty because of the form of a URL.
+        """
+        query = self.query
+        uids = ((_STUDY, query.study_instance_uid), (_SERIES, query.series_instance_uid))
+        match = tuple((tag, uid) for tag, uid in uids if uid) + query.match
+        return dataclasses.replace(
+            query, study_instance_uid=None, series_instance_uid=None, match=match, limit=limit, offset=offset
+        )
+
+    def _pages(self) -> Iterator[tuple[list[Row], bool]]:
+        """Pages, each with whether nothing is missing if it is the last."""
+        wanted = self.query.limit
+        offset = self.query.offset
+        seen: set[Any] = set()
+        given = 0
+        while True:
+            # One row more than wanted: it says whether the limit cut anything off.
+            limit = self._page_size if wanted is None else min(self._page_size, wanted + 1 - given)
+            rows, has_more = self._page(limit, offset)
+            if not rows:
+                return
+            fresh = self._unseen(rows, seen) if seen or has_more else rows
+            if not fresh:
+                yield [], False
+                self._warn("the server sends the same matches again and does not go on")
+                return
+            offset += len(rows)
+            if wanted is not None and given + len(fresh) > wanted:
+                yield fresh[: wanted - given], False
+                return
+            given += len(fresh)
+            is_stopped = has_more and offset > MAX_OFFSET
+            yield fresh, not is_stopped
+            if is_stopped:
+                self._warn(f"no server goes beyond offset {MAX_OFFSET:,}; narrow the search, e.g. by StudyDate")
+            if not has_more or is_stopped:
+                return
+
+    def _page(self, limit: int, offset: int) -> tuple[list[Row], bool]:
+        """Rows of one request, and whether there may be more."""
+        wire = self._wire(limit, offset)
+        headers = {"Accept": "application/dicom+json"}
+        path = f"{self.web}/{quote_path(wire.path())}"
+        with self.rest.send("GET", path, params=wire.params(), headers=headers) as response:
+            rows = self.rest.parse(response) or []
+            # PS3.18 section 10.6.3.1.3: a server that gives fewer than were asked for says so in this header.
+            is_cut = response.headers.get("Warning", "").startswith("299")
+            if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+                raise self.rest.odd(response, "something that is not a list of search results")
+        return rows, is_cut or len(rows) >= limit
+
+    def _unseen(self, rows: list[Row], seen: set[Any]) -> list[Row]:
+        """The rows that no page before had; instances that arrive meanwhile push rows onto the next page."""
+        tags = [tag_of(uid) for uid in UIDS[: len(levels_down_to(self.query.level))]]
+        fresh = []
+        for row, key in zip(rows, zip(*(first_values(rows, tag) for tag in tags), strict=True), strict=True):
+            if key not in seen:
+                seen.add(key)
+                fresh.append(row)
+        return fresh
+
+    def _warn(self, what: str) -> None:
+        warnings.warn(f"the result is not complete: {what}", PartialResultsWarning, stacklevel=5)
