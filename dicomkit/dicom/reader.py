@@ -19,8 +19,10 @@ from typing import Any
 
 from pydicom._uid_dict import UID_dictionary
 
+from dicomkit.dicom.json_model import BulkValue, DataSet
+from dicomkit.dicom.limits import Limits
 from dicomkit.dicom.vr import BIG, LITTLE, LONG_HEADER, VRS, Encoding
-from dicomkit.dicom.walk import BulkValue, DataSet, Limits, Walk
+from dicomkit.dicom.walk import Walk
 from dicomkit.errors import DicomFormatError
 from dicomkit.names import is_uid
 
