@@ -101,8 +101,8 @@ def implicit_header(
     """VR and kind of an implicit element that comes for the first time, or depends on its dataset."""
     vr = _implicit_vr(tag, cur, signed)
     kind = VRS[vr.encode()][1]
-    if tag[3] not in _PRIVATE and vr_of(tag) != "US or SS":
-        # Public, and the VR depends on nothing but the tag.
+    if tag[3] not in _PRIVATE and tag[:4] != "0000" and vr_of(tag) != "US or SS":
+        # Public, and the VR depends on nothing but the tag. Group 0000 may be padding, and is looked at anew.
         _learn(key, encoding.order, (tag, vr, kind))
     if length == UNDEFINED and tag != PIXEL_DATA:
         return ("SQ", 8)

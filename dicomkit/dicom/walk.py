@@ -123,6 +123,9 @@ class Walk:
                             if tag in DELIMITERS:
                                 pos = start
                                 break
+                            if tag == "00000000" and not stack and _only_zeros(buf, start, end):
+                                pos = end
+                                break
                             vr, kind = implicit_header(key, tag, length, cur, signed, encoding)
                         else:
                             tag, vr, kind = known
@@ -236,7 +239,7 @@ class Walk:
                         # (PS3.5 section 6.2.2, note on UN).
                         if not implicit and key[4:] != b"SQ":
                             implicit = True
-                        sequence = (tag, items, stop, known_end, start, len(decimals), len(self.bulk))
+                        sequence = (tag, items, stop, known_end, implicit, start, len(decimals), len(self.bulk))
                         break
                     elif kind == 9:  # binary
                         if length == UNDEFINED:
@@ -276,7 +279,7 @@ class Walk:
                         raise DicomFormatError("an item is not closed", offset=pos, tag=sequence[0])
                     elif pos != end:
                         raise DicomFormatError("a delimiter inside an item", offset=pos, tag=tag)
-                seq_tag, items, stop, known_end, seq_start, n_decimals, n_bulk = sequence
+                seq_tag, items, stop, known_end, implicit, seq_start, n_decimals, n_bulk = sequence
                 parent = stack[-1]
                 tag = ""
                 if len(stack) == 1 and pos - seq_start > limits.sequence_bytes:
@@ -322,7 +325,7 @@ class Walk:
                     )
                 # An item starts from its parent's character set and pixel representation.
                 charset, signed = parent[4], parent[5]
-                if not implicit and pos + 8 <= end and parent[3] is False:
+                if not implicit and pos + 8 <= end:
                     # Some writers switch to implicit VR inside an item of an explicit file.
                     implicit = is_implicit_item(buf, pos, encoding)
         except StructError:

@@ -211,6 +211,18 @@ def test_trailing_zeros_are_padding_and_other_bytes_are_not() -> None:
     assert read_part10(raw + b"\x00" * 1000).elements["00420010"]["Value"] == ["title"]
     with pytest.raises(DicomFormatError):
         read_part10(raw + b"\x00" * 1000 + b"\x01")
+    implicit = part10(ct(), "implicit")
+    assert read_part10(implicit + b"\x00" * 1001).elements == read_part10(implicit).elements
+
+
+def test_an_implicit_item_in_an_explicit_sequence_does_not_change_its_neighbours() -> None:
+    """Some writers switch to implicit VR inside an item; the next item is looked at by itself."""
+    implicit = struct.pack("<HHI", 0x0008, 0x0100, 2) + b"A1"
+    items = b"".join(
+        b"\xfe\xff\x00\xe0" + struct.pack("<I", len(i)) + i for i in (implicit, element(0x00080100, "SH", b"B2"))
+    )
+    value = read_part10(raw_part10(element(0x00400275, "SQ", items))).elements["00400275"]["Value"]
+    assert [item["00080100"]["Value"] for item in value] == [["A1"], ["B2"]]
 
 
 def test_a_mapped_file_is_read_in_place(tmp_path: Path) -> None:
