@@ -31,8 +31,10 @@ def violations(error: InvalidArgument) -> list[tuple[str, str]]:
     """Which fields *error* is about, as (path, what is wrong); a form shows each beside its field."""
     found: list[tuple[str, str]] = []
     for detail in error.details:
-        if detail.get("@type") == BAD_REQUEST:
-            found += [(str(v.get("field", "")), str(v.get("description", ""))) for v in detail["fieldViolations"]]
+        listed = detail.get("fieldViolations") if detail.get("@type") == BAD_REQUEST else None
+        for violation in listed if isinstance(listed, list) else ():
+            if isinstance(violation, Mapping):
+                found.append((str(violation.get("field", "")), str(violation.get("description", ""))))
     return found or [("", error.message)]
 
 
@@ -43,6 +45,7 @@ def located(where: str) -> Iterator[None]:
         yield
     except InvalidArgument as error:
         path, rule = violations(error)[0]
+        rule = rule if path else rule.removeprefix(f"{where} ")  # "tableUri must ..." names itself already
         joint = "." if path and not path.startswith("[") else ""
         raise invalid(rule, path=where + joint + path) from None
 

@@ -17,11 +17,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from dicomkit.errors import InvalidArgument
 from dicomkit.resources._json import BAD_REQUEST, invalid, json_object, json_value, kind_of, located, quoted
-from dicomkit.resources.field_mask import camel, compute_mask
+from dicomkit.resources.field_mask import apply_mask, camel, compute_mask
 
 
 class Kind(NamedTuple):
@@ -121,6 +121,9 @@ class Resource:
         JSON fields that dicomkit does not know, and known ones that were null; ``to_api`` writes them back.
     """
 
+    MASK_PATHS: ClassVar[frozenset[str]] = frozenset()
+    """What ``updateMask`` may name, in camelCase; ``*`` stands for any key of a map."""
+
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -191,6 +194,25 @@ class Resource:
             return written
         defaults = {k.json: k.kind.default for k in known.values()}
         return {k: v for k, v in written.items() if k not in defaults or (v is not None and v != defaults[k])}
+
+    def patched(self, body: object, mask: object) -> Self:
+        """Return the resource after a PATCH, as a server makes it.
+
+        Parameters
+        ----------
+        body
+            Parsed JSON of the request; unknown names are refused, a ``name`` in it is ignored.
+        mask
+            The ``updateMask`` parameter.
+
+        Raises
+        ------
+        InvalidArgument
+            The body or the mask is wrong, or the result would break a rule.
+        """
+        fields = {key: value for key, value in json_object(body).items() if key != "name"}
+        patch = self.from_api(fields, strict=True)
+        return self.from_api(apply_mask(self.to_api(), patch.to_api(), mask, self.MASK_PATHS))
 
     def mask(self, new: Self) -> str:
         """``updateMask`` of the change from this resource to *new*; empty when nothing differs."""

@@ -62,7 +62,6 @@ class Dataset(Resource):
     """
 
     MASK_PATHS: ClassVar[frozenset[str]] = frozenset(("timeZone", "encryptionSpec", "encryptionSpec.kmsKeyName"))
-    """What ``updateMask`` may name."""
 
     name: str | None = wire(text, default="")
     time_zone: str | None = wire(_time_zone, default="")

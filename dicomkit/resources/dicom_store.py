@@ -13,7 +13,6 @@ from typing import ClassVar
 from dicomkit.names import DicomStoreName
 from dicomkit.resources._json import invalid, json_object, located, text
 from dicomkit.resources._wire import Resource, many, one, wire
-from dicomkit.resources.field_mask import apply_mask
 from dicomkit.resources.labels import check_labels
 from dicomkit.resources.notification import DicomNotificationConfig, NotificationConfig
 from dicomkit.resources.stream_config import StreamConfig, check_stream_configs
@@ -50,7 +49,6 @@ class DicomStore(Resource):
             "streamConfigs",
         )
     )
-    """What ``updateMask`` may name."""
 
     name: str | None = wire(text, default="")
     labels: Mapping[str, str] | None = wire(json_object, default={})
@@ -70,21 +68,3 @@ class DicomStore(Resource):
                 path="notificationConfig",
             )
         check_stream_configs(self.stream_configs or ())
-
-    def patched(self, body: object, mask: object) -> DicomStore:
-        """Return the store after a PATCH, as a server makes it.
-
-        Parameters
-        ----------
-        body
-            Parsed JSON of the request; unknown names are refused, a ``name`` in it is ignored.
-        mask
-            The ``updateMask`` parameter.
-
-        Raises
-        ------
-        InvalidArgument
-            The body or the mask is wrong, or the store would break a rule.
-        """
-        patch = DicomStore.from_api({k: v for k, v in json_object(body).items() if k != "name"}, strict=True)
-        return DicomStore.from_api(apply_mask(self.to_api(), patch.to_api(), mask, self.MASK_PATHS))
