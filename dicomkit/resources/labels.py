@@ -82,7 +82,7 @@ def _remedy(label: str, fits: Callable[[str], bool]) -> str:
     """What to write in place of *label*: composed, in lower case, other characters as hyphens."""
     composed = unicodedata.normalize("NFC", label).lower()
     near = "".join(c if _is_value(c) else "-" for c in composed)
-    for candidate in (near, near.lstrip("-_"), f"n{near}"):
-        if candidate and len(candidate) <= MAX_CHARACTERS and fits(candidate):
+    for candidate in (near, near.lstrip("-_"), f"n{near}"[:MAX_CHARACTERS]):
+        if candidate and len(candidate.encode()) <= MAX_BYTES and fits(candidate):
             return f"write {quoted(candidate)}"
-    return "write it in lower case, without spaces and dots"
+    return "choose a shorter one in lower case, as env"

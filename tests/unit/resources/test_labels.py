@@ -118,6 +118,16 @@ def test_the_message_says_what_to_write(wrong: str, right: str) -> None:
         check_key(wrong)
 
 
+@pytest.mark.parametrize(
+    ("key", "remedy"),
+    [("1" * 63, f'write "n{"1" * 62}"'), ("11" + "環" * 42, "choose a shorter one in lower case, as env")],
+)
+def test_the_remedy_keeps_the_limits(key: str, remedy: str) -> None:
+    """A letter put in front must not make the key too long."""
+    with pytest.raises(InvalidArgument, match=remedy):
+        check_key(key)
+
+
 def test_64_labels_are_taken_and_65_are_not() -> None:
     """No more than 64 labels can be associated with a store."""
     labels = {f"k{n}": "" for n in range(64)}
