@@ -63,16 +63,21 @@ class ChunkStream:
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
-        self._rest = b""
+        self._chunk = b""
+        self._at = 0
 
     def read(self, size: int, /) -> bytes:
         """At most *size* bytes; empty at the end."""
-        while not self._rest:
+        while self._at >= len(self._chunk):
+            self._at = 0
             try:
-                self._rest = next(self._chunks)
+                self._chunk = next(self._chunks)
             except StopIteration:
+                self._chunk = b""
                 return b""
-        data, self._rest = self._rest[:size], self._rest[size:]
+        # A chunk may be a whole file: it is walked by position, never cut down.
+        data = self._chunk[self._at : self._at + size]
+        self._at += len(data)
         return data
 
 
