@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
+from numbers import Integral, Real
 
 from pydicom.valuerep import PersonName
 
@@ -51,11 +52,14 @@ def _single(name: str, vr: str, value: object) -> str:
         raise InvalidArgument(f"{name} is given without a value; leave it out, or give '' to match anything")
     if isinstance(value, (date, time)):
         return _moment(name, vr, value)
-    if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, Decimal):
         return str(value)
-    if isinstance(value, float):
-        # A DS has no room for 17 digits and PS3.5 allows an exponent, so repr() is a valid spelling.
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(float(value))
+    if isinstance(value, Real) and not isinstance(value, bool):
+        # NumPy's numbers are Real too, and their repr() is no number.
+        number = float(value)
+        return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
     if isinstance(value, Iterable):
         raise InvalidArgument(
             f"{name} takes one value and got a {type(value).__name__}; search once for each value "
