@@ -196,7 +196,9 @@ def _group(keyword: str) -> Column:
     value = _plain("Value", "", vr, vm)
     if value.kind is Kind.BINARY:
         return Column(name=keyword, kind=Kind.BINARY)
-    return GroupColumn(name=keyword, kind=Kind.GROUP, order="0" + tag, levels=1 + value.levels, value=value)
+    # A sequence in Value can need OtherElements, one level more.
+    levels = 3 if value.kind is Kind.SEQUENCE else 1 + value.levels
+    return GroupColumn(name=keyword, kind=Kind.GROUP, order="0" + tag, levels=levels, value=value)
 
 
 def _unnamed(tag: str) -> Column:

@@ -17,6 +17,7 @@ Source: Cloud Healthcare API, "BigQuery schema for DICOM"; published rows of Ima
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -33,9 +34,10 @@ Elements = Mapping[str, Mapping[str, Any]]
 
 _PIXEL_DATA = "7FE00010"
 _TIMEZONE_OFFSET = "00080201"
+_TAG = re.compile(r"[0-9A-Fa-f]{8}")
 
-# From this level on a PN's two levels of RECORD can be too many; above it nothing has to be checked.
-_DEEP = MAX_NESTING - 2
+# Below this level the levels of RECORD that an element brings, at most three, can be too many.
+_DEEP = MAX_NESTING - 3
 
 # An enumeration's member costs two look-ups each time.
 _OTHER, _BINARY = Kind.OTHER, Kind.BINARY
@@ -79,10 +81,7 @@ def build_row(
     top = _Level(0, _zone(elements, UTC_OFFSET), "", dropped_tags)
     top.fill(meta)
     top.fill(elements)
-    if _has_pixel_data(elements):
-        dropped_tags["PixelData", ""] = None
-    for text in dropped:
-        dropped_tags[_dropped_name(text)] = None
+    _drop_more(dropped_tags, elements, dropped)
     row = top.record
     row[OTHER_ELEMENTS] = top.others
     row["DroppedTags"] = [{"TagName": name, "TagReference": path} for name, path in dropped_tags]
@@ -112,7 +111,9 @@ def build_json_row(
     the DICOM JSON model without binary values (the service does not publish its form).
     ``StructuredStorageSize`` is the length of that text in bytes.
     """
-    metadata = orjson.dumps(_without_binary(meta) | _without_binary(elements))
+    dropped_tags: dict[tuple[str, str], None] = {}
+    metadata = orjson.dumps(_without_binary(meta, "", dropped_tags) | _without_binary(elements, "", dropped_tags))
+    _drop_more(dropped_tags, elements, dropped)
     row: dict[str, Any] = {
         keyword: (elements.get(tag, {}).get("Value") or [None])[0]
         for keyword, tag in (
@@ -123,13 +124,9 @@ def build_json_row(
     }
     if source_store is not None:
         row["SourceDicomStore"] = source_store
-    names = ["PixelData"] if _has_pixel_data(elements) else []
-    for text in dropped:
-        name, path = _dropped_name(text)
-        names.append(f"{path}.{name}" if path else name)
     row["Metadata"] = metadata.decode()
     row["StructuredStorageSize"] = len(metadata)
-    row["DroppedTags"] = list(dict.fromkeys(names))
+    row["DroppedTags"] = [f"{path}.{name}" if path else name for name, path in dropped_tags]
     row["StorageClass"] = storage_class
     row["LastUpdated"] = _utc(last_updated)
     row["BlobStorageSize"] = blob_size
@@ -205,15 +202,25 @@ class _Level:
             entry = {"Id": column.id_of(tag), "Value": self._group_value(tag, element, column)}
             self.record.setdefault(column.name, []).append(entry)
         elif vr == "SQ":
-            self.record[column.name] = self._items(element, column, 1)
+            self._put_items(column, self._items(element, column, 1))
         elif column.kind is Kind.SEQUENCE:
-            self.record[column.name] = []
+            self._put_items(column, [])
             if element.get("Value"):
                 self._keep_text(tag, element, column)
         elif "BulkDataURI" in element:
             self._drop_bulk(element, column)
         elif vr not in BINARY_VRS:
             self._keep_text(tag, element, column)
+
+    def _put_items(self, column: Column, items: list[dict[str, Any]]) -> None:
+        """Set the column of a sequence, if it can be one.
+
+        A RECORD needs a field. Where no item has one it gets OtherElements, which needs a level of its own.
+        """
+        if any(items) or self.level + 1 < MAX_NESTING:
+            self.record[column.name] = items
+        elif items:
+            self._drop(column)
 
     def _items(self, element: Mapping[str, Any], column: Column, levels: int) -> list[dict[str, Any]]:
         """Records of a sequence's items, *levels* RECORDs below this one."""
@@ -260,11 +267,6 @@ class _Level:
         self.dropped[column.name, self.path] = None
 
 
-def _has_pixel_data(elements: Elements) -> bool:
-    # Besides its VR, an element has one more member unless it is empty.
-    return len(elements.get(_PIXEL_DATA, ())) > 1
-
-
 def _zone(elements: Elements, default: timedelta) -> timedelta:
     element = elements.get(_TIMEZONE_OFFSET)
     if element is None:
@@ -279,30 +281,32 @@ def _utc(time: datetime) -> str:
     return timestamp_text(time)
 
 
-def _dropped_name(text: str) -> tuple[str, str]:
-    """Name and path of what the reader dropped; item numbers are left out of the path."""
-    names = [_name(part) for part in text.split("/")[0::2]]
-    return names[-1], ".".join(names[:-1])
+def _drop_more(names: dict[tuple[str, str], None], elements: Elements, dropped: Sequence[str]) -> None:
+    """Add PixelData, and what the reader dropped, to the names and paths of what is left out."""
+    # Besides its VR, an element has one more member unless it is empty.
+    if len(elements.get(_PIXEL_DATA, ())) > 1:
+        names["PixelData", ""] = None
+    for text in dropped:
+        # In a path of the reader, every other part is the number of an item.
+        parts = [_name(part) for part in text.split("/")[0::2]]
+        names[parts[-1], ".".join(parts[:-1])] = None
 
 
 def _name(text: str) -> str:
     """Keyword, or ``Tag_GGGGEEEE``, of a keyword or a tag."""
-    return COLUMNS[text].name if len(text) == 8 and _is_tag(text) else text
+    return COLUMNS[text.upper()].name if _TAG.fullmatch(text) else text
 
 
-def _is_tag(text: str) -> bool:
-    try:
-        return int(text, 16) >= 0
-    except ValueError:
-        return False
-
-
-def _without_binary(elements: Elements) -> dict[str, Any]:
+def _without_binary(elements: Elements, path: str, dropped: dict[tuple[str, str], None]) -> dict[str, Any]:
     """The DICOM JSON model without binary and bulk values; empty elements stay."""
     kept: dict[str, Any] = {}
     for tag, element in elements.items():
-        if element["vr"] == "SQ" and "Value" in element:
-            kept[tag] = {"vr": "SQ", "Value": [_without_binary(item) for item in element["Value"]]}
+        vr = element["vr"]
+        if vr == "SQ" and "Value" in element:
+            inside = f"{path}.{COLUMNS[tag].name}" if path else COLUMNS[tag].name
+            kept[tag] = {"vr": vr, "Value": [_without_binary(item, inside, dropped) for item in element["Value"]]}
         elif "BulkDataURI" not in element and "InlineBinary" not in element:
             kept[tag] = element
+        elif vr not in BINARY_VRS:
+            dropped[COLUMNS[tag].name, path] = None
     return kept

@@ -224,11 +224,13 @@ def _float(value: Any, vr: str) -> float:
         if vr == "AT" or not _DECIMAL.fullmatch(text):
             raise DoesNotFit
         value = float(text)
-    if isinstance(value, float | int) and math.isfinite(value):
+    if isinstance(value, float | int):
         try:
-            return float(value)
+            number = float(value)
         except OverflowError:
-            pass
+            raise DoesNotFit from None
+        if math.isfinite(number):
+            return number
     raise DoesNotFit
 
 
