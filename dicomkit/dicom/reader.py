@@ -15,7 +15,7 @@ import mmap
 import tempfile
 import zlib
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from pydicom._uid_dict import UID_dictionary
 
@@ -36,6 +36,7 @@ EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 Buffer = bytes | bytearray | memoryview | mmap.mmap
 
 _LIMITS = Limits()
+_INFLATE_IN_MEMORY = 4 << 20
 _PIXELS = ("7FE00010", "7FE00008", "7FE00009", "00287FE0")
 
 
@@ -86,7 +87,7 @@ def read_part10(buffer: Buffer, limits: Limits = _LIMITS, *, require_uids: bool 
     DicomFormatError
         Whatever is wrong with the file.
     """
-    if isinstance(buffer, bytearray | memoryview):
+    if isinstance(buffer, (bytearray, memoryview)):
         buffer = bytes(buffer)
     size = len(buffer)
     start = _after_preamble(buffer)
@@ -110,13 +111,11 @@ def read_part10(buffer: Buffer, limits: Limits = _LIMITS, *, require_uids: bool 
     elements = walk.elements
     if encoding is BIG and not syntax:
         syntax = EXPLICIT_BIG
-    # The service does not show the version of the file meta information either.
-    meta = {tag: meta[tag] for tag in sorted(meta) if tag != "00020001"}
+    meta.pop("00020001", None)  # the service does not show the version of the file meta information either
+    meta = _ascending(meta)
     if elements.pop("FFFCFFFC", None):  # trailing padding of the dataset (PS3.10 section 7.2)
         walk.bulk.pop()
-    ascending = sorted(elements)
-    if ascending != list(elements):
-        elements = walk.elements = {tag: elements[tag] for tag in ascending}
+    elements = walk.elements = _ascending(elements)
     part = Part10(
         syntax or (IMPLICIT_LITTLE if implicit else EXPLICIT_LITTLE),
         meta,
@@ -133,6 +132,11 @@ def read_part10(buffer: Buffer, limits: Limits = _LIMITS, *, require_uids: bool 
     if require_uids:
         _check_identity(part)
     return part
+
+
+def _ascending(elements: DataSet) -> DataSet:
+    tags = sorted(elements)
+    return elements if tags == list(elements) else {tag: elements[tag] for tag in tags}
 
 
 def _text(elements: DataSet, tag: str) -> str | None:
@@ -157,14 +161,17 @@ def _after_preamble(buffer: bytes | mmap.mmap) -> int:
 def _meta_end(buffer: bytes | mmap.mmap, pos: int, implicit: bool) -> int:
     """Where group 0002 ends. Its group length is wrong in too many files to be trusted."""
     size = len(buffer)
-    while pos + 8 <= size and buffer[pos : pos + 2] == b"\x02\x00":
-        vr = VRS.get(buffer[pos + 4 : pos + 6])
+    while pos + 8 <= size:
+        key, length = LITTLE.short.unpack_from(buffer, pos)
+        if key[:2] != b"\x02\x00":
+            break
+        vr = VRS.get(key[4:])
         if implicit or vr is None:
             length = 8 + int.from_bytes(buffer[pos + 4 : pos + 8], "little")
         elif vr[0] in LONG_HEADER:
             length = 12 + int.from_bytes(buffer[pos + 8 : pos + 12], "little")
         else:
-            length = 8 + int.from_bytes(buffer[pos + 6 : pos + 8], "little")
+            length += 8
         if length > size - pos:
             raise DicomFormatError(
                 "the file meta information is cut off",
@@ -191,38 +198,40 @@ def _encoding(buffer: bytes | mmap.mmap, pos: int, syntax: str) -> tuple[bool, E
 def _inflate(buffer: bytes | mmap.mmap, pos: int, limits: Limits) -> bytes | mmap.mmap:
     """The dataset of Deflated Explicit VR Little Endian (PS3.5 section A.5), on disk when it is large."""
     engine = zlib.decompressobj(-15)
-    free = 16 << 20
-    with tempfile.SpooledTemporaryFile(max_size=4 << 20) as out:
-        size, taken = 0, 0
-        try:
-            view = memoryview(buffer)
-            try:
-                while not engine.eof and pos < len(view):
-                    piece = bytes(view[pos : pos + 65_536])
-                    pos += len(piece)
-                    taken += len(piece)
-                    while piece and not engine.eof:
-                        chunk = engine.decompress(piece, 1 << 20)
-                        piece = engine.unconsumed_tail
-                        out.write(chunk)
-                        size += len(chunk)
-                        if size > limits.inflated_bytes or (size > free and size > taken * limits.inflated_ratio):
-                            raise DicomFormatError(
-                                f"the deflated dataset is larger than {limits.inflated_bytes >> 20} MiB or "
-                                f"more than {limits.inflated_ratio} times its deflated size",
-                                offset=pos,
-                            )
-            finally:
-                view.release()
-        except zlib.error:
-            raise DicomFormatError("the deflated dataset is damaged", offset=pos) from None
-        if not engine.eof:
-            raise DicomFormatError("the deflated dataset is cut off", offset=pos)
-        out.seek(0)
-        if size <= 4 << 20:
-            return out.read()
-        out.flush()
-        return mmap.mmap(out.fileno(), size, access=mmap.ACCESS_READ)
+    try:
+        small = engine.decompress(buffer[pos : pos + _INFLATE_IN_MEMORY], _INFLATE_IN_MEMORY)
+        if engine.eof:
+            return small
+        if len(buffer) - pos <= _INFLATE_IN_MEMORY and len(small) < _INFLATE_IN_MEMORY:
+            raise DicomFormatError("the deflated dataset is cut off", offset=len(buffer))
+        with tempfile.TemporaryFile() as out:
+            size = _inflate_to(out, buffer, pos, limits)
+            return mmap.mmap(out.fileno(), size, access=mmap.ACCESS_READ)
+    except zlib.error:
+        raise DicomFormatError("the deflated dataset is damaged", offset=pos) from None
+
+
+def _inflate_to(out: IO[bytes], buffer: bytes | mmap.mmap, pos: int, limits: Limits) -> int:
+    engine = zlib.decompressobj(-15)
+    size, start = 0, pos
+    while not engine.eof and pos < len(buffer):
+        piece = buffer[pos : pos + 65_536]
+        pos += len(piece)
+        while piece and not engine.eof:
+            chunk = engine.decompress(piece, 1 << 20)
+            piece = engine.unconsumed_tail
+            out.write(chunk)
+            size += len(chunk)
+            if size > limits.inflated_bytes or size > max(16 << 20, (pos - start) * limits.inflated_ratio):
+                raise DicomFormatError(
+                    f"the deflated dataset is larger than {limits.inflated_bytes >> 20} MiB or "
+                    f"more than {limits.inflated_ratio} times its deflated size",
+                    offset=pos,
+                )
+    if not engine.eof:
+        raise DicomFormatError("the deflated dataset is cut off", offset=pos)
+    out.flush()
+    return size
 
 
 _IMAGE_CLASSES: frozenset[str] = frozenset(
@@ -233,15 +242,27 @@ _IMAGE_CLASSES: frozenset[str] = frozenset(
 
 
 def _check_identity(part: Part10) -> None:
-    for what, tag, uid in (
-        ("StudyInstanceUID", "0020000D", part.study_instance_uid),
-        ("SeriesInstanceUID", "0020000E", part.series_instance_uid),
-        ("SOPInstanceUID", "00080018", part.sop_instance_uid),
-        ("SOPClassUID", "00080016", part.sop_class_uid),
+    if not (
+        is_uid(part.study_instance_uid)
+        and is_uid(part.series_instance_uid)
+        and is_uid(part.sop_instance_uid)
+        and is_uid(part.sop_class_uid)
     ):
-        if not uid:
-            raise DicomFormatError(f"{what} is missing", tag=tag)
-        if not is_uid(uid):
-            raise DicomFormatError(f"{what} is no UID: it must be 1 to 64 digits and dots", tag=tag)
-    if part.sop_class_uid in _IMAGE_CLASSES and not any(tag in part.elements for tag in _PIXELS):
+        for what, tag, uid in (
+            ("StudyInstanceUID", "0020000D", part.study_instance_uid),
+            ("SeriesInstanceUID", "0020000E", part.series_instance_uid),
+            ("SOPInstanceUID", "00080018", part.sop_instance_uid),
+            ("SOPClassUID", "00080016", part.sop_class_uid),
+        ):
+            if not uid:
+                raise DicomFormatError(f"{what} is missing", tag=tag)
+            if not is_uid(uid):
+                raise DicomFormatError(f"{what} is no UID: it must be 1 to 64 digits and dots", tag=tag)
+    if (
+        "7FE00010" not in part.elements
+        and part.sop_class_uid in _IMAGE_CLASSES
+        and not any(tag in part.elements for tag in _PIXELS)
+    ):
+        # Every image has them (PS3.3 section C.7.6.3), and a file that was cut between two elements shows
+        # nothing else.
         raise DicomFormatError("an image without its pixel data: the file was cut before them", tag="7FE00010")

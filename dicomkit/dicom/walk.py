@@ -47,7 +47,7 @@ from dicomkit.errors import DicomFormatError
 
 __all__ = ["Walk"]
 
-_HEAD = 65_536
+_HEAD = 16_384
 """Bytes of a dataset that are decoded at once, for the text in them."""
 
 
@@ -86,7 +86,7 @@ class Walk:
         """
         buf = self.buffer
         # Text is cut out of this; what lies behind it, which is rare, is decoded value by value.
-        head = buf[:_HEAD].decode("latin-1")
+        head = buf[: min(end, _HEAD)].decode("latin-1")
         headers = HEADERS[encoding.order]
         names = TAG_NAMES[encoding.order]
         short = encoding.short.unpack_from
