@@ -37,7 +37,7 @@ MAX_PART_BYTES = 4 << 30
 
 _CHUNK = 256 << 10
 _MAX_EDGE = 64 << 10  # bytes that are read and thrown away before the first and after the last boundary
-_MAX_PADDING = 256  # blanks after a boundary
+_PADDING = re.compile(rb"[ \t]{0,256}")  # blanks after a boundary; more of them are data
 _BOUNDARY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,68}[\x21-\x7e])?")
 _FIELD_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -137,9 +137,8 @@ class _Reader:
         buf = self.buf
         is_last = buf.startswith(b"--", at)
         end = at + 2 if is_last else at
-        limit = end + _MAX_PADDING
-        while end < limit and buf[end : end + 1] in (b" ", b"\t"):
-            end += 1
+        padding = _PADDING.match(buf, end)
+        end = padding.end() if padding else end
         if buf.startswith(b"\r\n", end):
             return (end + 2, _Line.LAST) if is_last else (end, _Line.PART)
         rest = buf[end : end + 2]
@@ -254,9 +253,9 @@ def _skip_preamble(reader: _Reader, delimiter: bytes) -> bool:
 
 
 def _headers(reader: _Reader, max_bytes: int) -> dict[str, str]:
-    """Read the header of a part; ``pos`` is left on the line end before its content."""
-    while (end := reader.buf.find(b"\r\n\r\n", reader.pos, reader.pos + max_bytes + 4)) < 0:
-        if len(reader.buf) - reader.pos >= max_bytes + 4:
+    """Read the header of a part, from the line end before it; ``pos`` is left on the line end before the content."""
+    while (end := reader.buf.find(b"\r\n\r\n", reader.pos, reader.pos + max_bytes + 6)) < 0:
+        if len(reader.buf) - reader.pos >= max_bytes + 6:
             raise PayloadTooLarge(f"the header of a part is longer than {max_bytes} bytes")
         if reader.ended:
             raise reader.error("the body ends inside the header of a part", len(reader.buf))
