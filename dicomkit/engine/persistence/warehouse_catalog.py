@@ -1,0 +1,218 @@
+"""Datasets and tables of the warehouse: what is declared, and DuckDB's tables that hold it.
+
+A table is ``wh.main.t<number>`` in DuckDB; its name, spelling, schema and times are kept in ``wh.catalog`` as they
+were declared. So no name from outside is ever an identifier but a column's, and ``ct`` and ``CT`` are two tables,
+as they are in BigQuery. Both change in one transaction.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import orjson
+
+from dicomkit.bigquery.table_uri import TableReference
+from dicomkit.engine.persistence.warehouse import Cursor, Warehouse
+from dicomkit.engine.persistence.warehouse_types import Field, column_type, is_repeated, quote
+
+__all__ = ["Catalog", "DatasetEntry", "DatasetKey", "TableEntry"]
+
+DatasetKey: TypeAlias = tuple[str, str]
+"""(project, dataset)."""
+
+_TABLES = (
+    "CREATE SCHEMA IF NOT EXISTS wh.catalog",
+    "CREATE TABLE IF NOT EXISTS wh.catalog.datasets (project VARCHAR, dataset VARCHAR, resource VARCHAR, "
+    "etag VARCHAR, created BIGINT, modified BIGINT, PRIMARY KEY (project, dataset))",
+    "CREATE TABLE IF NOT EXISTS wh.catalog.tables (number BIGINT PRIMARY KEY, project VARCHAR, dataset VARCHAR, "
+    "name VARCHAR, resource VARCHAR, etag VARCHAR, created BIGINT, modified BIGINT)",
+    "CREATE SEQUENCE IF NOT EXISTS wh.catalog.numbers",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetEntry:
+    """A dataset: the declared part of its resource, and what the catalogue adds. Times are milliseconds."""
+
+    key: DatasetKey
+    resource: dict[str, Any]
+    etag: str
+    created: int
+    modified: int
+
+
+@dataclass(frozen=True, slots=True)
+class TableEntry:
+    """A table: the declared part of its resource, and what the catalogue adds. Times are milliseconds."""
+
+    reference: TableReference
+    number: int
+    resource: dict[str, Any]
+    etag: str
+    created: int
+    modified: int
+
+    @property
+    def fields(self) -> list[Field]:
+        """The schema."""
+        fields: list[Field] = self.resource["schema"]["fields"]
+        return fields
+
+    @property
+    def physical(self) -> str:
+        """DuckDB's name of the table, ready for SQL."""
+        return f"wh.main.t{int(self.number)}"
+
+
+class Catalog:
+    """The declared datasets and tables, held in memory and written through.
+
+    Reading needs no lock: entries are immutable and a dictionary is replaced as a whole. A change runs inside
+    :meth:`Warehouse.transaction` and becomes visible when that has committed.
+    """
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+        with warehouse.transaction() as cursor:
+            for statement in _TABLES:
+                cursor.execute(statement)
+            self.datasets = {
+                (project, dataset): DatasetEntry((project, dataset), orjson.loads(resource), etag, created, modified)
+                for project, dataset, resource, etag, created, modified in cursor.execute(
+                    "SELECT project, dataset, resource, etag, created, modified FROM wh.catalog.datasets"
+                ).fetchall()
+            }
+            self.tables = {
+                reference: TableEntry(reference, number, orjson.loads(resource), etag, created, modified)
+                for number, reference, resource, etag, created, modified in (
+                    (number, TableReference(project, dataset, name), *rest)
+                    for number, project, dataset, name, *rest in cursor.execute(
+                        "SELECT number, project, dataset, name, resource, etag, created, modified "
+                        "FROM wh.catalog.tables"
+                    ).fetchall()
+                )
+            }
+
+    def put_dataset(self, key: DatasetKey, resource: dict[str, Any]) -> DatasetEntry:
+        """Declare a dataset, or declare it anew."""
+        with self._warehouse.lock:
+            now, old = _now(), self.datasets.get(key)
+            entry = DatasetEntry(key, resource, _etag(), old.created if old else now, now)
+            with self._warehouse.transaction() as cursor:
+                cursor.execute(
+                    "INSERT OR REPLACE INTO wh.catalog.datasets VALUES ($1, $2, $3, $4, $5, $6)",
+                    [*key, _text(resource), entry.etag, entry.created, entry.modified],
+                )
+            self.datasets = {**self.datasets, key: entry}
+            return entry
+
+    def drop_dataset(self, key: DatasetKey) -> None:
+        """Remove a dataset with all its tables."""
+        with self._warehouse.lock:
+            gone = [
+                entry for entry in self.tables.values() if (entry.reference.project, entry.reference.dataset) == key
+            ]
+            with self._warehouse.transaction() as cursor:
+                for entry in gone:
+                    _drop(cursor, entry)
+                cursor.execute("DELETE FROM wh.catalog.datasets WHERE project = $1 AND dataset = $2", list(key))
+            left = {entry.reference for entry in gone}
+            self.tables = {reference: entry for reference, entry in self.tables.items() if reference not in left}
+            self.datasets = {other: entry for other, entry in self.datasets.items() if other != key}
+
+    def create_table(self, reference: TableReference, resource: dict[str, Any]) -> TableEntry | None:
+        """Declare a table and make it; ``None`` when there is one already."""
+        with self._warehouse.lock:
+            if reference in self.tables:
+                return None
+            with self._warehouse.transaction() as cursor:
+                (number,) = cursor.execute("SELECT nextval('wh.catalog.numbers')").fetchone() or (0,)
+                now = _now()
+                entry = TableEntry(reference, number, resource, _etag(), now, now)
+                columns = ", ".join(_column(field) for field in entry.fields)
+                # DuckDB has no table without a column; BigQuery has.
+                cursor.execute(f"CREATE TABLE {entry.physical} ({columns or '__dk_none BOOLEAN'})")
+                names = [reference.project, reference.dataset, reference.table]
+                cursor.execute(
+                    "INSERT INTO wh.catalog.tables VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                    [number, *names, _text(resource), entry.etag, now, now],
+                )
+            self.tables = {**self.tables, reference: entry}
+            return entry
+
+    def change_table(self, old: TableEntry, resource: dict[str, Any]) -> TableEntry | None:
+        """Declare *old* anew, with columns that only grow: new ones, and new fields in records.
+
+        ``None``, and nothing done, when the table is no longer as *old* says.
+        """
+        with self._warehouse.lock:
+            if self.tables.get(old.reference) is not old:
+                return None
+            entry = TableEntry(old.reference, old.number, resource, _etag(), old.created, _now())
+            with self._warehouse.transaction() as cursor:
+                for statement in growth(old, entry.fields):
+                    cursor.execute(statement)
+                cursor.execute(
+                    "UPDATE wh.catalog.tables SET resource = $1, etag = $2, modified = $3 WHERE number = $4",
+                    [_text(resource), entry.etag, entry.modified, entry.number],
+                )
+            self.tables = {**self.tables, entry.reference: entry}
+            return entry
+
+    def drop_table(self, entry: TableEntry) -> None:
+        """Remove a table and its rows."""
+        with self._warehouse.lock:
+            if entry.reference not in self.tables:
+                return
+            with self._warehouse.transaction() as cursor:
+                _drop(cursor, entry)
+            self.tables = {name: other for name, other in self.tables.items() if name != entry.reference}
+
+    def count_rows(self, entry: TableEntry) -> int:
+        """Rows of a table; DuckDB answers from its statistics."""
+        result = self._warehouse.read(f"SELECT count(*) FROM {entry.physical}")  # noqa: S608 - a name of ours
+        return int(result.table.column(0)[0].as_py())
+
+
+def growth(old: TableEntry, fields: Sequence[Field]) -> list[str]:
+    """``ALTER TABLE`` statements that make the columns of *old* those of *fields*.
+
+    A struct is cast by field name and what is new in it is NULL, so that rows keep what they had.
+    """
+    known = {field["name"].lower(): field for field in old.fields}
+    statements = []
+    for field in fields:
+        before = known.get(field["name"].lower())
+        if before is None:
+            statements.append(f"ALTER TABLE {old.physical} ADD COLUMN {_column(field)}")
+        elif column_type(before) != column_type(field):
+            kind = column_type(field)
+            statements.append(f"ALTER TABLE {old.physical} ALTER COLUMN {quote(before['name'])} SET DATA TYPE {kind}")
+    return statements
+
+
+def _column(field: Field) -> str:
+    kind = f"{quote(field['name'])} {column_type(field)}"
+    # A REPEATED column is never NULL in BigQuery: what has no values is an empty array.
+    return f"{kind} DEFAULT []" if is_repeated(field) else kind
+
+
+def _drop(cursor: Cursor, entry: TableEntry) -> None:
+    cursor.execute(f"DROP TABLE {entry.physical}")
+    cursor.execute("DELETE FROM wh.catalog.tables WHERE number = $1", [entry.number])
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _etag() -> str:
+    return secrets.token_urlsafe(12)
+
+
+def _text(resource: object) -> str:
+    return orjson.dumps(resource).decode()

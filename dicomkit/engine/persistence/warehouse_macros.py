@@ -1,0 +1,99 @@
+"""What GoogleSQL means where DuckDB means something else, as DuckDB macros.
+
+The translator (``services/googlesql``) writes calls to these. Each macro states the difference that it removes.
+
+Source: GoogleSQL reference, "Conversion rules", "Mathematical functions", "String functions", "Date functions",
+"Array functions", "Operators"; DuckDB 1.5.
+"""
+
+from __future__ import annotations
+
+__all__ = ["MACROS"]
+
+_INTEGER = r"\s*[+-]?([0-9]+|0[xX][0-9a-fA-F]+)\s*"
+_FLOAT = r"(?i)\s*[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|inf|infinity|nan)\s*"
+_DATE = r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
+_TIME = r"[0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(\.[0-9]{0,6})?"
+_STAMP = rf"{_DATE}([ Tt]{_TIME})?"
+_ZONE = r" ?([Zz]|UTC|[+-][0-9]{1,2}(:[0-9]{2})?)"
+
+_TEXT = {
+    # GoogleSQL takes no fraction for an integer, no "t" or "yes" for a boolean, no slashes in a date; DuckDB does.
+    "int64": ("BIGINT", _INTEGER),
+    "float64": ("DOUBLE", _FLOAT),
+    "bool": ("BOOLEAN", r"(?i)true|false"),
+    "date": ("DATE", _DATE),
+    "time": ("TIME", _TIME),
+    "datetime": ("TIMESTAMP", _STAMP),
+    "timestamp": ("TIMESTAMPTZ", rf"{_STAMP}({_ZONE})?"),
+}
+"""Target -> DuckDB's type, and the whole of what text may look like."""
+
+
+def _casts() -> list[str]:
+    """``bq_cast_x(v)`` and ``bq_safe_cast_x(v)``: text is held to GoogleSQL's forms."""
+    made = []
+    for target, (kind, form) in _TEXT.items():
+        plain, tried = f"CAST(v AS {kind})", f"TRY_CAST(v AS {kind})"
+        if target == "int64":
+            # Half away from zero; DuckDB rounds a DOUBLE half to even.
+            rounds = "typeof(v) IN ('DOUBLE', 'FLOAT')"
+            plain = f"CASE WHEN {rounds} THEN CAST(round(TRY_CAST(v AS DOUBLE)) AS BIGINT) ELSE {plain} END"
+            tried = f"CASE WHEN {rounds} THEN TRY_CAST(round(TRY_CAST(v AS DOUBLE)) AS BIGINT) ELSE {tried} END"
+        text = f"typeof(v) = 'VARCHAR' AND NOT regexp_full_match(CAST(v AS VARCHAR), '{form}')"
+        bad = f"error('Bad {target} value in a CAST')"
+        made.append(f"bq_cast_{target}(v) AS CASE WHEN {text} THEN {bad} ELSE {plain} END")
+        made.append(f"bq_safe_cast_{target}(v) AS CASE WHEN {text} THEN NULL ELSE {tried} END")
+    return made
+
+
+_TRIM = "' ' || chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || chr(133) || chr(160)"
+
+_DEFINITIONS = [
+    *_casts(),
+    # 1.0 is "1", not "1.0"; bytes are text in UTF-8 there and an escape sequence here.
+    "bq_cast_string(v) AS CASE WHEN typeof(v) IN ('DOUBLE', 'FLOAT') "
+    "THEN regexp_replace(CAST(v AS VARCHAR), '\\.0$', '') "
+    "WHEN typeof(v) = 'BLOB' THEN error('CAST of BYTES to STRING is not supported by the embedded BigQuery') "
+    "ELSE CAST(v AS VARCHAR) END",
+    # DuckDB gives infinity or NULL.
+    "bq_divide(a, b) AS CASE WHEN b = 0 THEN error('division by zero') ELSE CAST(a AS DOUBLE) / b END",
+    "bq_safe_divide(a, b) AS CASE WHEN b = 0 THEN NULL ELSE CAST(a AS DOUBLE) / b END",
+    "bq_div(a, b) AS CASE WHEN b = 0 THEN error('division by zero') ELSE a // b END",
+    "bq_mod(a, b) AS CASE WHEN b = 0 THEN error('division by zero') ELSE a % b END",
+    # DuckDB passes over NULL.
+    "bq_in(x, list) AS CASE WHEN coalesce(len(list), 0) = 0 THEN false WHEN list_contains(list, x) THEN true "
+    "WHEN x IS NULL OR len(list) <> list_count(list) THEN NULL ELSE false END",
+    # 0-based, and an error outside of the array; DuckDB's is 1-based from both ends and gives NULL.
+    "bq_offset(list, i) AS CASE WHEN i < 0 OR i >= len(list) THEN error('Array index is out of bounds') "
+    "ELSE list[i + 1] END",
+    "bq_safe_offset(list, i) AS CASE WHEN i < 0 THEN NULL ELSE list[i + 1] END",
+    "bq_ordinal(list, i) AS CASE WHEN i < 1 OR i > len(list) THEN error('Array index is out of bounds') "
+    "ELSE list[i] END",
+    "bq_safe_ordinal(list, i) AS CASE WHEN i < 1 THEN NULL ELSE list[i] END",
+    # DuckDB trims spaces only.
+    f"bq_trim(s) AS trim(s, {_TRIM})",
+    f"bq_ltrim(s) AS ltrim(s, {_TRIM})",
+    f"bq_rtrim(s) AS rtrim(s, {_TRIM})",
+    # Position 0 is position 1; before the beginning is the beginning.
+    "bq_position(s, p) AS CASE WHEN p = 0 OR p < -length(s) THEN 1 ELSE p END",
+    "bq_substr(s, p) AS substr(s, bq_position(s, p))",
+    "bq_substr_length(s, p, n) AS CASE WHEN n < 0 THEN error('Third argument in SUBSTR() cannot be negative') "
+    "ELSE substr(s, bq_position(s, p), n) END",
+    # No match is NULL; DuckDB gives an empty text.
+    "bq_regexp_extract(s, p, g) AS CASE WHEN regexp_matches(s, p) THEN regexp_extract(s, p, g) END",
+    # Weeks begin on Sunday, and the days before the first one are in week 0; DuckDB's are ISO weeks.
+    "bq_week_start(d, first) AS CAST(d AS DATE) - CAST((dayofweek(d) - first + 7) % 7 AS INTEGER)",
+    "bq_week(d, first) AS (dayofyear(d) + 6 - (dayofweek(d) - first + 7) % 7) // 7",
+    "bq_date_diff_week(a, b, first) AS (bq_week_start(a, first) - bq_week_start(b, first)) // 7",
+    # An object or an array is no scalar; DuckDB gives its text.
+    "bq_json_value(j, p) AS CASE WHEN json_type(j, p) IN ('OBJECT', 'ARRAY', 'NULL') THEN NULL "
+    "ELSE json_extract_string(j, p) END",
+    "bq_json_query(j, p) AS CASE WHEN json_type(j, p) = 'NULL' THEN NULL ELSE CAST(json_extract(j, p) AS VARCHAR) END",
+    "bq_json_query_array(j, p) AS CASE WHEN json_type(j, p) = 'ARRAY' "
+    "THEN list_transform(json_extract(j, p || '[*]'), lambda x: CAST(x AS VARCHAR)) END",
+    "bq_json_value_array(j, p) AS CASE WHEN json_type(j, p) = 'ARRAY' THEN json_extract_string(j, p || '[*]') END",
+]
+
+MACROS: tuple[str, ...] = tuple(f"CREATE MACRO memory.main.{definition}" for definition in _DEFINITIONS)
+"""Statements that define every macro in the in-memory database."""

@@ -1,0 +1,140 @@
+"""Rows as JSON into a table: one conversion for the whole batch.
+
+The batch is read by Arrow's JSON reader with the table's own types, which refuses a name that the table does not have,
+at any depth, and a value of another JSON type. So the common case costs no Python per value; what does not pass is
+looked at row by row by the caller, which then knows which row is wrong.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pj
+
+from dicomkit.engine.persistence.warehouse import Cursor
+from dicomkit.engine.persistence.warehouse_catalog import TableEntry
+from dicomkit.engine.persistence.warehouse_types import (
+    Field,
+    canonical_type,
+    column_type,
+    is_repeated,
+    json_type,
+    quote,
+)
+
+__all__ = ["RowsDoNotFit", "append", "read_rows"]
+
+_FORMS = {
+    # RE2. What DuckDB would take beyond these ("infinity", "epoch", a year of five digits) is no value in BigQuery.
+    "DATE": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+    "TIME": r"^(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?$",
+    "DATETIME": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?$",
+    "TIMESTAMP": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
+    r"(?:Z|[+-][0-9]{2}:[0-9]{2})$",
+    "NUMERIC": r"^-?[0-9]{1,29}(?:\.[0-9]{1,9})?$",
+    "BYTES": r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
+}
+"""Type -> the whole of what its text may look like here; a validated row is written in these forms."""
+
+
+class RowsDoNotFit(Exception):
+    """Some row of the batch is not what the table takes; nothing was inserted."""
+
+
+def read_rows(lines: Sequence[bytes], fields: Sequence[Field]) -> pa.Table:
+    """The batch as an Arrow table in the order of *fields*.
+
+    Parameters
+    ----------
+    lines
+        One JSON object each, without a line feed in it (as JSON writers leave it out).
+    fields
+        Schema of the table.
+
+    Raises
+    ------
+    RowsDoNotFit
+        A name is unknown, a type is another one, an array holds a null, a date is no date by its form.
+    """
+    schema = pa.schema([(field["name"], json_type(field)) for field in fields])
+    data = b"\n".join(lines)
+    try:
+        table = pj.read_json(
+            io.BytesIO(data),
+            # One block: a row never straddles two, and the order is that of the lines.
+            read_options=pj.ReadOptions(use_threads=False, block_size=max(len(data) + 1, 1024)),
+            parse_options=pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error"),
+        )
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise RowsDoNotFit from error
+    if table.num_rows != len(lines):
+        raise RowsDoNotFit
+    arrays = [_finished(_whole(table.column(index)), field, top=True) for index, field in enumerate(fields)]
+    return pa.Table.from_arrays(arrays, names=[field["name"] for field in fields])
+
+
+def append(cursor: Cursor, entry: TableEntry, rows: pa.Table) -> None:
+    """Insert what :func:`read_rows` made.
+
+    Raises
+    ------
+    RowsDoNotFit
+        DuckDB cannot cast a value (a 30th of February); the transaction must be rolled back.
+    """
+    names = ", ".join(quote(field["name"]) for field in entry.fields)
+    values = ", ".join(_value(field) for field in entry.fields)
+    cursor.register("__dk_batch", rows)
+    try:
+        cursor.execute(
+            f"INSERT INTO {entry.physical} ({names}) SELECT {values} FROM __dk_batch"  # noqa: S608 - quoted names
+        )
+    except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
+        raise RowsDoNotFit from error
+    finally:
+        cursor.unregister("__dk_batch")
+
+
+def _value(field: Field) -> str:
+    name, kind = quote(field["name"]), canonical_type(field["type"])
+    if kind in ("STRING", "INTEGER", "FLOAT", "BOOLEAN"):
+        return name
+    if kind == "BYTES":
+        return f"list_transform({name}, lambda v: from_base64(v))" if is_repeated(field) else f"from_base64({name})"
+    return f"CAST({name} AS {column_type(field)})"
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
+
+
+def _finished(array: pa.Array, field: Field, *, top: bool = False) -> pa.Array:
+    """*array* with an empty array for each missing one, after its text was looked at."""
+    kind = canonical_type(field["type"])
+    if is_repeated(field):
+        values = array.flatten()
+        if values.null_count:
+            raise RowsDoNotFit
+        inner = _finished(values, field | {"mode": "NULLABLE"})
+        # The offsets of a missing array are those of an empty one.
+        offsets = array.offsets if array.offset == 0 else pc.subtract(array.offsets, array.offsets[0])
+        return pa.ListArray.from_arrays(offsets, inner)
+    if str(field.get("mode", "")).upper() == "REQUIRED" and array.null_count:
+        raise RowsDoNotFit
+    if kind == "RECORD":
+        parts = field["fields"]
+        inside = [_finished(array.field(index), part) for index, part in enumerate(parts)]
+        names = [part["name"] for part in parts]
+        return pa.StructArray.from_arrays(inside, names, mask=array.is_null() if array.null_count else None)
+    if kind == "BYTES" and not top:
+        raise RowsDoNotFit
+    form = _FORMS.get(kind)
+    if form is not None and array.null_count < len(array):
+        fits = pc.match_substring_regex(array, form)
+        # Of the values that are there; a null neither fits nor not.
+        if not pc.all(fits, skip_nulls=True).as_py():
+            raise RowsDoNotFit
+    return array
