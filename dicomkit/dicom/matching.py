@@ -247,9 +247,11 @@ def _number(text: str) -> int | float | None:
     if len(text) > 64 or _NUMBER.fullmatch(text) is None:
         return None
     try:
-        return int(text)
+        number = int(text)
     except ValueError:
         return float(text)
+    # SQLite binds no larger integers; both sides of a comparison are rounded alike.
+    return number if -(2**63) <= number < 2**63 else float(number)
 
 
 def fold_name(name: str) -> str:
