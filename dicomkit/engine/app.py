@@ -2,14 +2,47 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
+import weakref
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+import orjson
+from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import MethodNotAllowed as WrongVerb
+from werkzeug.exceptions import NotFound as NoRoute
+from werkzeug.routing import Map
+from werkzeug.wrappers import Request, Response
+
+from dicomkit.engine.handlers import all_routes
+from dicomkit.engine.home import Home
+from dicomkit.engine.persistence.storage import Storage
+from dicomkit.engine.routes import Route, url_map
+from dicomkit.engine.services.datasets import Datasets
+from dicomkit.engine.services.dicom_stores import DicomStores
+from dicomkit.engine.services.ingest import Ingest
+from dicomkit.engine.services.operations import Operations
+from dicomkit.engine.services.removal import Removal
+from dicomkit.engine.services.retrieve import Retrieve
+from dicomkit.engine.services.search import Search
+from dicomkit.engine.services.streaming import Streaming
+from dicomkit.engine.services.table_writer import TableWriter
+from dicomkit.errors import ApiError, DicomFormatError, Internal, InvalidArgument, MethodNotAllowed, NotFound, to_body
+
+if TYPE_CHECKING:
+    from dicomkit.engine.services.bigquery import BigQueryService
 
 __all__ = ["Engine"]
 
+_log = logging.getLogger(__name__)
+
 Mode = Literal["friendly", "google"]
+
+StartResponse = Callable[..., Any]
 
 
 class Engine:
@@ -22,21 +55,134 @@ class Engine:
     mode
         ``"friendly"`` takes the searches that DICOM PS3.18 allows beyond the Cloud Healthcare API;
         ``"google"`` refuses what the cloud would refuse.
+
+    Raises
+    ------
+    Unavailable
+        The folder is open elsewhere.
     """
 
     def __init__(self, home: str | Path, *, mode: Mode = "friendly") -> None:
+        if mode not in ("friendly", "google"):
+            raise InvalidArgument(f"mode must be 'friendly' or 'google'; got {mode!r:.40}")
         self.mode: Mode = mode
-        self.home_path = Path(home).expanduser()
+        self.home = Home(home)
+        try:
+            self.storage = Storage(self.home)
+        except BaseException:
+            self.home.close()
+            raise
+        warehouse = _Warehouse(self.home.warehouse)
+        self._warehouse = warehouse
+        self.operations = Operations(self.storage)
+        self.removal = Removal(self.storage)
+        self.datasets = Datasets(self.storage, self.operations, self.removal)
+        self.dicom_stores = DicomStores(self.storage, self.removal)
+        self.search = Search(self.storage, mode)
+        self.retrieve = Retrieve(self.storage)
+        make_datasets = mode == "friendly"
+        # Nothing below refers to the engine, so that one that is forgotten is closed and its folder freed.
+        self.streaming = Streaming(self.storage, lambda: TableWriter(warehouse.service(), make_datasets=make_datasets))
+        self.ingest = Ingest(self.storage, self.streaming.notify)
+        self._map: Map = url_map(all_routes())
+        self._close = weakref.finalize(self, _close, self.streaming, warehouse, self.storage, self.home)
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Answer one request (PEP 3333)."""
-        raise NotImplementedError
+    @property
+    def bigquery(self) -> BigQueryService:
+        """The embedded BigQuery; its file is opened by the first use."""
+        return self._warehouse.service()
 
     def close(self) -> None:
         """Deliver what is waiting for a table, within a limit, and let go of the folder."""
+        self._close()
 
     def __enter__(self) -> Engine:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request (PEP 3333)."""
+        begin = time.perf_counter()
+        request = Request(environ)
+        method_id = "-"
+        try:
+            route, path = self._route(request)
+            method_id = route.method_id
+            response = route.handler(self, request, **path)
+        except Exception as exc:  # noqa: BLE001 - the one place where an error becomes an answer
+            response = _error_response(exc, method_id)
+        if _log.isEnabledFor(logging.DEBUG):
+            # The path holds UIDs; the method id says what it was.
+            milliseconds = (time.perf_counter() - begin) * 1e3
+            _log.debug("%s %s %d %.1f ms", request.method, method_id, response.status_code, milliseconds)
+        return response(environ, start_response)
+
+    def _route(self, request: Request) -> tuple[Route, dict[str, str]]:
+        try:
+            endpoint, path = self._map.bind_to_environ(request.environ).match()
+        except WrongVerb as exc:
+            raise MethodNotAllowed(f"the method {request.method} does not apply to this resource") from exc
+        except NoRoute as exc:
+            raise NotFound("there is no such resource; check the path of the request") from exc
+        return endpoint, dict(path)
+
+
+class _Warehouse:
+    """The embedded BigQuery, opened when it is needed: DuckDB takes a while to load."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._service: BigQueryService | None = None
+        self._closers: list[Callable[[], None]] = []
+
+    def service(self) -> BigQueryService:
+        with self._lock:
+            if self._service is None:
+                from dicomkit.engine.persistence.warehouse import Warehouse
+                from dicomkit.engine.services.bigquery import BigQueryService
+
+                warehouse = Warehouse(self._path)
+                self._closers.append(warehouse.close)
+                self._service = BigQueryService(warehouse)
+            return self._service
+
+    def close(self) -> None:
+        with self._lock:
+            for close in self._closers:
+                close()
+            self._closers.clear()
+
+
+def _close(streaming: Streaming, warehouse: _Warehouse, storage: Storage, home: Home) -> None:
+    try:
+        streaming.close()
+    finally:
+        try:
+            warehouse.close()
+        finally:
+            storage.close()
+            home.close()
+
+
+def _error_response(exc: Exception, method_id: str) -> Response:
+    """Google's error body for *exc*; a defect is logged without its text, which can hold values."""
+    if isinstance(exc, ApiError):
+        error = exc
+    elif isinstance(exc, DicomFormatError):
+        error = InvalidArgument(str(exc))
+    elif isinstance(exc, HTTPException):
+        error = ApiError(exc.name, status=exc.code or 500, code="INVALID_ARGUMENT")
+    else:
+        frame = exc.__traceback__
+        while frame is not None and frame.tb_next is not None:
+            frame = frame.tb_next
+        where = f"{frame.tb_frame.f_code.co_name}:{frame.tb_lineno}" if frame is not None else "?"
+        _log.error("%s failed: %s in %s", method_id, type(exc).__name__, where)
+        error = Internal("internal error")
+    body = orjson.dumps(to_body(error), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    return Response(body, status=error.status, content_type="application/json; charset=UTF-8")

@@ -1,0 +1,39 @@
+"""What Google's API has no method for: how far the streams of a store are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from werkzeug.wrappers import Request, Response
+
+from dicomkit.engine.routes import STORE, Route
+from dicomkit.engine.wire import json_response, read_json, store_name
+from dicomkit.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from dicomkit.engine.app import Engine
+
+__all__ = ["ROUTES"]
+
+MAX_WAIT_S = 600.0
+
+
+def _status(engine: Engine, request: Request, **path: str) -> Response:
+    return json_response(request, {"streams": engine.streaming.status(store_name(**path))})
+
+
+def _drain(engine: Engine, request: Request, **path: str) -> Response:
+    timeout = read_json(request).get("timeoutSeconds", 10)
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 <= timeout <= MAX_WAIT_S:
+        raise InvalidArgument(f"timeoutSeconds must be a number from 0 to {MAX_WAIT_S:.0f}")
+    name = store_name(**path)
+    engine.streaming.drain(name, float(timeout))
+    return json_response(request, {"streams": engine.streaming.status(name)})
+
+
+_OWN = STORE.replace("/v1/", "/dicomkit/v1/", 1)
+
+ROUTES = (
+    Route("dicomkit.streamStatus", "GET", f"{_OWN}:streamStatus", _status),
+    Route("dicomkit.drainStreams", "POST", f"{_OWN}:drainStreams", _drain),
+)

@@ -1,0 +1,63 @@
+"""Methods of the API that this server does not have: they answer 501 and name the method, never 404."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from werkzeug.wrappers import Request, Response
+
+from dicomkit.engine.routes import DATASET, PARENT, STORE, WEB, Route
+from dicomkit.errors import Unimplemented
+
+if TYPE_CHECKING:
+    from dicomkit.engine.app import Engine
+
+__all__ = ["ROUTES"]
+
+
+def _route(method_id: str, verb: str, rule: str) -> Route:
+    def refuse(engine: Engine, request: Request, **path: str) -> Response:
+        raise Unimplemented(f"{method_id} is not implemented by this server")
+
+    return Route(method_id, verb, rule, refuse)
+
+
+_ID = "healthcare.projects.locations"
+_STORES = f"{_ID}.datasets.dicomStores"
+_STUDY = f"{WEB}/studies/<study>"
+_SERIES = f"{_STUDY}/series/<series>"
+_INSTANCE = f"{_SERIES}/instances/<instance>"
+_INSTANCES = f"{_STORES}.dicomWeb.studies.series.instances"
+_ACTIONS = ("getIamPolicy", "setIamPolicy", "testIamPermissions")
+
+ROUTES = (
+    _route(f"{_ID}.list", "GET", "/v1/projects/<project>/locations"),
+    _route(f"{_ID}.get", "GET", PARENT),
+    _route(f"{_ID}.datasets.patch", "PATCH", DATASET),
+    _route(f"{_ID}.datasets.deidentify", "POST", f"{DATASET}:deidentify"),
+    _route(f"{_ID}.datasets.operations.list", "GET", f"{DATASET}/operations"),
+    _route(f"{_ID}.datasets.operations.cancel", "POST", f"{DATASET}/operations/<operation>:cancel"),
+    _route(f"{_STORES}.import", "POST", f"{STORE}:import"),
+    _route(f"{_STORES}.export", "POST", f"{STORE}:export"),
+    _route(f"{_STORES}.deidentify", "POST", f"{STORE}:deidentify"),
+    _route(f"{_STORES}.setBlobStorageSettings", "POST", f"{STORE}:setBlobStorageSettings"),
+    _route(f"{_STORES}.getDICOMStoreMetrics", "GET", f"{STORE}:getDICOMStoreMetrics"),
+    *(
+        _route(f"{prefix}.{action}", "GET" if action == "getIamPolicy" else "POST", f"{rule}:{action}")
+        for prefix, rule in ((f"{_ID}.datasets", DATASET), (_STORES, STORE))
+        for action in _ACTIONS
+    ),
+    _route(f"{_STORES}.dicomWeb.studies.getStudyMetrics", "GET", f"{_STUDY}:getStudyMetrics"),
+    _route(f"{_STORES}.dicomWeb.studies.series.getSeriesMetrics", "GET", f"{_SERIES}:getSeriesMetrics"),
+    _route(f"{_INSTANCES}.getStorageInfo", "GET", f"{_INSTANCE}:getStorageInfo"),
+    *(
+        _route(f"{_STORES}.dicomWeb.studies.setBlobStorageSettings", "POST", f"{rule}:setBlobStorageSettings")
+        for rule in (_STUDY, _SERIES, _INSTANCE)
+    ),
+    _route(f"{_STORES}.studies.series.instances.retrieveRendered", "GET", f"{_INSTANCE}/rendered"),
+    _route(f"{_STORES}.studies.series.instances.frames.retrieveFrames", "GET", f"{_INSTANCE}/frames/<frames>"),
+    _route(
+        f"{_STORES}.studies.series.instances.frames.retrieveRendered", "GET", f"{_INSTANCE}/frames/<frames>/rendered"
+    ),
+    _route(f"{_STORES}.studies.series.instances.bulkdata.retrieveBulkdata", "GET", f"{_INSTANCE}/bulkdata/<path:bulk>"),
+)

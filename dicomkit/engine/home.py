@@ -1,0 +1,99 @@
+"""The folder that holds everything of an embedded engine, and the lock on it.
+
+::
+
+    catalog.sqlite      datasets, stores, operations, index, outbox
+    blobs/              received bytes: shared segment files, and one file for each large instance
+    tmp/                parts of uploads on their way in; emptied at start
+    warehouse.duckdb    the tables of the embedded BigQuery
+    buckets/            gs://bucket/... when no cloud is configured
+    lock                held by the one process that has the folder open; holds its process id
+
+Folders are made 0700 and files 0600: what is in them are medical images.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from dicomkit.errors import InvalidArgument, Unavailable
+
+__all__ = ["Home"]
+
+if sys.platform != "win32":
+    import fcntl
+
+    def _lock(fd: int) -> bool:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+else:
+
+    def _lock(fd: int) -> bool:
+        import msvcrt
+
+        try:
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+
+class Home:
+    """The folder of an engine, opened by this process alone.
+
+    Parameters
+    ----------
+    path
+        The folder; made when missing, parents too.
+
+    Raises
+    ------
+    Unavailable
+        Another process (or another engine of this one) has the folder open; the message names its process id.
+    InvalidArgument
+        *path* is a file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser().absolute()
+        self.blobs = self.path / "blobs"
+        self.buckets = self.path / "buckets"
+        self.tmp = self.path / "tmp"
+        self.catalog = self.path / "catalog.sqlite"
+        self.warehouse = self.path / "warehouse.duckdb"
+        self._lock_fd = -1
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as exc:
+            raise InvalidArgument(f"{str(self.path)!r} is a file; a home is a folder") from exc
+        self._acquire()
+        for folder in (self.blobs, self.buckets, self.tmp):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        # SQLite gives its WAL and shared-memory files the mode of the database file, so that is made first.
+        os.close(os.open(self.catalog, os.O_RDWR | os.O_CREAT, 0o600))
+        for leftover in self.tmp.iterdir():
+            leftover.unlink()
+
+    def _acquire(self) -> None:
+        fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        if not _lock(fd):
+            owner = os.pread(fd, 32, 0).decode("ascii", "replace").strip() if hasattr(os, "pread") else ""
+            os.close(fd)
+            raise Unavailable(
+                f"the folder {str(self.path)!r} is open in process {owner or 'unknown'}; "
+                "close it there, or reach it over HTTP with 'dicomkit serve'"
+            )
+        os.truncate(fd, 0)
+        os.write(fd, f"{os.getpid()}\n".encode("ascii"))
+        self._lock_fd = fd
+
+    def close(self) -> None:
+        """Let another process open the folder."""
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1

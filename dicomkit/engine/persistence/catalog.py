@@ -1,0 +1,194 @@
+"""Datasets, stores, operations and blob files as rows of the catalog.
+
+Resources are kept as the JSON they are on the wire, without their ``name``, which is made of the keys.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from dicomkit.engine.persistence.blobs import SegmentRow
+from dicomkit.errors import NotFound
+from dicomkit.names import DatasetName, DicomStoreName
+
+__all__ = [
+    "StoreRow",
+    "add_live_bytes",
+    "dataset_key",
+    "delete_dataset",
+    "delete_segments",
+    "delete_store",
+    "insert_dataset",
+    "insert_operation",
+    "insert_store",
+    "list_datasets",
+    "list_stores",
+    "operation",
+    "segments",
+    "setting",
+    "store",
+    "store_by_key",
+    "update_store",
+    "upsert_segments",
+]
+
+
+class StoreRow(NamedTuple):
+    """A DICOM store."""
+
+    key: int
+    dataset_key: int
+    id: str
+    resource: dict[str, Any]
+    generation: int
+    """Grows with every change of the configuration."""
+
+
+def setting(connection: sqlite3.Connection, name: str, default: str) -> str:
+    """A value of the home as a whole, set to *default* when it is missing."""
+    connection.execute("INSERT INTO settings VALUES (?, ?) ON CONFLICT DO NOTHING", (name, default))
+    value: str = connection.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()[0]
+    return value
+
+
+# Datasets
+
+
+def insert_dataset(connection: sqlite3.Connection, name: DatasetName, resource: Mapping[str, Any]) -> bool:
+    """Add a dataset; ``False`` when there is one of this name."""
+    done = connection.execute(
+        "INSERT INTO datasets (parent, id, resource) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (name.parent, name.dataset, orjson.dumps(resource)),
+    )
+    return done.rowcount == 1
+
+
+def dataset_key(connection: sqlite3.Connection, name: DatasetName) -> tuple[int, dict[str, Any]]:
+    """Key and resource of a dataset; ``NotFound`` when there is none."""
+    row = connection.execute(
+        "SELECT key, resource FROM datasets WHERE parent = ? AND id = ?", (name.parent, name.dataset)
+    ).fetchone()
+    if row is None:
+        raise NotFound(f"there is no dataset {str(name)!r}; create it first")
+    return row[0], orjson.loads(row[1])
+
+
+def list_datasets(
+    connection: sqlite3.Connection, parent: str, after: str, limit: int
+) -> list[tuple[str, dict[str, Any]]]:
+    """(id, resource) of the datasets of a location whose ids come after *after*, by id."""
+    rows = connection.execute(
+        "SELECT id, resource FROM datasets WHERE parent = ? AND id > ? ORDER BY id LIMIT ?", (parent, after, limit)
+    )
+    return [(id_, orjson.loads(resource)) for id_, resource in rows]
+
+
+def delete_dataset(connection: sqlite3.Connection, key: int) -> None:
+    """Remove a dataset whose stores have gone, and its operations."""
+    connection.execute("DELETE FROM operations WHERE dataset_key = ?", (key,))
+    connection.execute("DELETE FROM datasets WHERE key = ?", (key,))
+
+
+# Stores
+
+
+def insert_store(connection: sqlite3.Connection, dataset: int, id_: str, resource: Mapping[str, Any]) -> int | None:
+    """Add a store and return its key; ``None`` when there is one with this id."""
+    done = connection.execute(
+        "INSERT INTO stores (dataset_key, id, resource, generation) VALUES (?, ?, ?, 1) ON CONFLICT DO NOTHING",
+        (dataset, id_, orjson.dumps(resource)),
+    )
+    return done.lastrowid if done.rowcount == 1 else None
+
+
+def store(connection: sqlite3.Connection, name: DicomStoreName) -> StoreRow:
+    """The store named *name*; ``NotFound`` when it, or its dataset, is missing."""
+    row = connection.execute(
+        "SELECT s.key, s.dataset_key, s.id, s.resource, s.generation FROM stores s JOIN datasets d "
+        "ON d.key = s.dataset_key WHERE d.parent = ? AND d.id = ? AND s.id = ?",
+        (name.dataset.parent, name.dataset.dataset, name.store),
+    ).fetchone()
+    if row is None:
+        raise NotFound(f"there is no DICOM store {str(name)!r}; create it first")
+    return StoreRow(row[0], row[1], row[2], orjson.loads(row[3]), row[4])
+
+
+def store_by_key(connection: sqlite3.Connection, key: int) -> StoreRow | None:
+    """The store with a key, if it is still there."""
+    row = connection.execute(
+        "SELECT key, dataset_key, id, resource, generation FROM stores WHERE key = ?", (key,)
+    ).fetchone()
+    return StoreRow(row[0], row[1], row[2], orjson.loads(row[3]), row[4]) if row else None
+
+
+def list_stores(connection: sqlite3.Connection, dataset: int, after: str, limit: int) -> list[StoreRow]:
+    """Stores of a dataset whose ids come after *after*, by id."""
+    rows = connection.execute(
+        "SELECT key, dataset_key, id, resource, generation FROM stores WHERE dataset_key = ? AND id > ? "
+        "ORDER BY id LIMIT ?",
+        (dataset, after, limit),
+    )
+    return [StoreRow(k, d, i, orjson.loads(r), g) for k, d, i, r, g in rows]
+
+
+def update_store(connection: sqlite3.Connection, key: int, resource: Mapping[str, Any]) -> None:
+    """Give a store another configuration."""
+    connection.execute(
+        "UPDATE stores SET resource = ?, generation = generation + 1 WHERE key = ?", (orjson.dumps(resource), key)
+    )
+
+
+def delete_store(connection: sqlite3.Connection, key: int) -> None:
+    """Remove a store's own row; what is in it goes through ``Index.delete_store``."""
+    connection.execute("DELETE FROM stores WHERE key = ?", (key,))
+
+
+# Operations
+
+
+def insert_operation(connection: sqlite3.Connection, dataset: int, body: Mapping[str, Any]) -> None:
+    """Keep an operation, which is found by its ``name``."""
+    connection.execute("INSERT INTO operations VALUES (?, ?, ?)", (body["name"], dataset, orjson.dumps(body)))
+
+
+def operation(connection: sqlite3.Connection, name: str) -> dict[str, Any] | None:
+    """The operation named *name*."""
+    row = connection.execute("SELECT body FROM operations WHERE name = ?", (name,)).fetchone()
+    return orjson.loads(row[0]) if row else None
+
+
+# Blob files
+
+
+def segments(connection: sqlite3.Connection) -> list[SegmentRow]:
+    """Every blob file."""
+    return [SegmentRow(k, bool(o), s) for k, o, s in connection.execute("SELECT key, own, size FROM segments")]
+
+
+def upsert_segments(connection: sqlite3.Connection, rows: Iterable[SegmentRow]) -> None:
+    """Note blob files that are new or have grown; the bytes come alive by :func:`add_live_bytes`."""
+    connection.executemany(
+        "INSERT INTO segments VALUES (?, ?, ?, 0) ON CONFLICT (key) DO UPDATE SET size = excluded.size",
+        [(row.key, int(row.own), row.size) for row in rows],
+    )
+
+
+def add_live_bytes(connection: sqlite3.Connection, changes: Mapping[int, int]) -> list[SegmentRow]:
+    """Change how many bytes of each blob file instances use, and return the files that none uses any more."""
+    empty = []
+    for key, change in changes.items():
+        row = connection.execute(
+            "UPDATE segments SET live = live + ? WHERE key = ? RETURNING own, size, live", (change, key)
+        ).fetchone()
+        if row is not None and row[2] == 0:
+            empty.append(SegmentRow(key, bool(row[0]), row[1]))
+    return empty
+
+
+def delete_segments(connection: sqlite3.Connection, keys: Iterable[int]) -> None:
+    """Forget blob files; their removal follows the commit, or the next start."""
+    connection.executemany("DELETE FROM segments WHERE key = ?", [(key,) for key in keys])

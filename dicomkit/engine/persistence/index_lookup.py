@@ -1,0 +1,53 @@
+"""Instances by their place in the DICOM hierarchy."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from dicomkit.engine.persistence.blobs import Place
+
+__all__ = ["StoredInstance", "instances_below", "live_bytes_of_store"]
+
+
+class StoredInstance(NamedTuple):
+    """One instance, and where its bytes are."""
+
+    key: int
+    series_key: int
+    series_uid: str
+    uid: str
+    transfer_syntax: str
+    place: Place
+    sha256: bytes
+
+
+def instances_below(
+    connection: sqlite3.Connection, store_key: int, study: str, series: str | None = None, instance: str | None = None
+) -> list[StoredInstance]:
+    """All instances of a study or series, or the one instance, in the order in which they were stored."""
+    row = connection.execute("SELECT key FROM studies WHERE store_key = ? AND uid = ?", (store_key, study)).fetchone()
+    if row is None:
+        return []
+    terms = ["se.study_key = ?"]
+    values: list[int | str] = [row[0]]
+    if series is not None:
+        terms.append("se.uid = ?")
+        values.append(series)
+    if instance is not None:
+        terms.append("i.uid = ?")
+        values.append(instance)
+    rows = connection.execute(
+        "SELECT i.key, i.series_key, se.uid, i.uid, i.transfer_syntax, i.segment, i.offset, i.length, i.sha256 "
+        f"FROM series se JOIN instances i ON i.series_key = se.key WHERE {' AND '.join(terms)} ORDER BY i.key",
+        values,
+    )
+    return [StoredInstance(k, sk, su, u, t, Place(g, o, n), h) for k, sk, su, u, t, g, o, n, h in rows]
+
+
+def live_bytes_of_store(connection: sqlite3.Connection, store_key: int) -> Sequence[tuple[int, int]]:
+    """(blob file, bytes of it) that the instances of a store use."""
+    return connection.execute(
+        "SELECT segment, SUM(length) FROM instances WHERE store_key = ? GROUP BY segment", (store_key,)
+    ).fetchall()

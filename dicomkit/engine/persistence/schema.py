@@ -1,0 +1,72 @@
+"""The tables of ``catalog.sqlite``.
+
+Keys are integers counted by the one process that writes. JSON of the search levels is kept as fragments, one
+``"TAG":{...}`` a line with tags ascending, so that a search merges lines and encodes nothing.
+"""
+
+from __future__ import annotations
+
+__all__ = ["SCHEMA", "VERSION"]
+
+VERSION = 1
+"""Layout of the tables; a home with another number is refused."""
+
+SCHEMA = """
+CREATE TABLE datasets (
+    key INTEGER PRIMARY KEY, parent TEXT NOT NULL, id TEXT NOT NULL, resource BLOB NOT NULL, UNIQUE (parent, id));
+CREATE TABLE stores (
+    key INTEGER PRIMARY KEY, dataset_key INTEGER NOT NULL, id TEXT NOT NULL, resource BLOB NOT NULL,
+    generation INTEGER NOT NULL, UNIQUE (dataset_key, id));
+CREATE TABLE operations (
+    name TEXT PRIMARY KEY, dataset_key INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE studies (
+    key INTEGER PRIMARY KEY, store_key INTEGER NOT NULL, uid TEXT NOT NULL,
+    patient_name TEXT, patient_folded TEXT, patient_id TEXT, accession_number TEXT,
+    referring_name TEXT, referring_folded TEXT, study_date TEXT, study_time TEXT, study_id TEXT,
+    birth_date TEXT, sex TEXT, description TEXT,
+    modalities TEXT NOT NULL, series_count INTEGER NOT NULL, instance_count INTEGER NOT NULL,
+    json BLOB NOT NULL, UNIQUE (store_key, uid));
+CREATE INDEX studies_patient_name ON studies (store_key, patient_name);
+CREATE INDEX studies_patient_folded ON studies (store_key, patient_folded);
+CREATE INDEX studies_patient_id ON studies (store_key, patient_id);
+CREATE INDEX studies_accession_number ON studies (store_key, accession_number);
+CREATE INDEX studies_referring_name ON studies (store_key, referring_name);
+CREATE INDEX studies_study_date ON studies (store_key, study_date);
+CREATE INDEX studies_patient_groups ON studies (store_key) WHERE instr(patient_name, '=') > 0;
+CREATE INDEX studies_referring_groups ON studies (store_key) WHERE instr(referring_name, '=') > 0;
+
+CREATE TABLE series (
+    key INTEGER PRIMARY KEY, store_key INTEGER NOT NULL, study_key INTEGER NOT NULL, uid TEXT NOT NULL,
+    modality TEXT, number INTEGER, description TEXT, body_part TEXT, step_date TEXT,
+    instance_count INTEGER NOT NULL, json BLOB NOT NULL, UNIQUE (study_key, uid));
+CREATE INDEX series_uid ON series (uid, store_key);
+CREATE INDEX series_modality ON series (store_key, modality);
+
+CREATE TABLE instances (
+    key INTEGER PRIMARY KEY, store_key INTEGER NOT NULL, series_key INTEGER NOT NULL, uid TEXT NOT NULL,
+    sop_class TEXT, number INTEGER, transfer_syntax TEXT NOT NULL,
+    segment INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL, sha256 BLOB NOT NULL,
+    storage_class TEXT NOT NULL, updated INTEGER NOT NULL, json BLOB NOT NULL, UNIQUE (uid, series_key));
+CREATE INDEX instances_series ON instances (series_key);
+CREATE INDEX instances_store ON instances (store_key);
+CREATE TABLE metadata (key INTEGER PRIMARY KEY, packed BLOB NOT NULL);
+
+CREATE TABLE segments (
+    key INTEGER PRIMARY KEY, own INTEGER NOT NULL, size INTEGER NOT NULL, live INTEGER NOT NULL);
+
+CREATE TABLE streams (
+    key INTEGER PRIMARY KEY, store_key INTEGER NOT NULL, table_uri TEXT NOT NULL, config BLOB NOT NULL,
+    active INTEGER NOT NULL, delivered INTEGER NOT NULL, failed INTEGER NOT NULL, last_error TEXT,
+    UNIQUE (store_key, table_uri));
+CREATE TABLE payloads (key INTEGER PRIMARY KEY, insert_id TEXT NOT NULL, row BLOB NOT NULL);
+CREATE TABLE outbox (
+    key INTEGER PRIMARY KEY, stream_key INTEGER NOT NULL, payload_key INTEGER NOT NULL, created REAL NOT NULL);
+CREATE INDEX outbox_stream ON outbox (stream_key);
+CREATE INDEX outbox_payload ON outbox (payload_key);
+CREATE TABLE quarantine (
+    key INTEGER PRIMARY KEY, stream_key INTEGER NOT NULL, payload_key INTEGER, instance_key INTEGER,
+    reason TEXT NOT NULL, created REAL NOT NULL);
+CREATE INDEX quarantine_stream ON quarantine (stream_key);
+"""

@@ -1,0 +1,79 @@
+"""DICOM stores. Source: Cloud Healthcare API v1, ``projects.locations.datasets.dicomStores``."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from dicomkit.engine.persistence import catalog
+from dicomkit.engine.persistence.storage import Storage
+from dicomkit.engine.services.removal import Removal
+from dicomkit.errors import AlreadyExists
+from dicomkit.names import DatasetName, DicomStoreName
+from dicomkit.resources import DicomStore
+
+__all__ = ["DicomStores"]
+
+
+class DicomStores:
+    """The DICOM stores of a home."""
+
+    def __init__(self, storage: Storage, removal: Removal) -> None:
+        self._storage = storage
+        self._removal = removal
+
+    def create(self, name: DicomStoreName, body: dict[str, Any]) -> dict[str, Any]:
+        """Make a store and return it.
+
+        Raises
+        ------
+        AlreadyExists
+            The dataset has a store with this id.
+        InvalidArgument
+            The body breaks a rule of the resource; the message names field, rule and remedy.
+        NotFound
+            The dataset does not exist.
+        """
+        wanted = DicomStore.from_api({k: v for k, v in body.items() if k != "name"}, strict=True)
+        resource = wanted.to_api(omit_defaults=True)
+        with self._storage.database.write() as connection:
+            dataset, _ = catalog.dataset_key(connection, name.dataset)
+            key = catalog.insert_store(connection, dataset, name.store, resource)
+            if key is None:
+                raise AlreadyExists(f"already exists: {name}")
+            self._set_streams(connection, key, resource)
+        return {"name": str(name), **resource}
+
+    def get(self, name: DicomStoreName) -> dict[str, Any]:
+        """The store's JSON."""
+        with self._storage.database.read() as connection:
+            return {"name": str(name), **catalog.store(connection, name).resource}
+
+    def list(self, dataset: DatasetName, *, after: str, limit: int) -> list[dict[str, Any]]:
+        """Stores of a dataset, by id, from the one after *after*."""
+        with self._storage.database.read() as connection:
+            key, _ = catalog.dataset_key(connection, dataset)
+            rows = catalog.list_stores(connection, key, after, limit)
+        return [{"name": str(dataset.store(row.id)), **row.resource} for row in rows]
+
+    def patch(self, name: DicomStoreName, body: dict[str, Any], mask: str | None) -> dict[str, Any]:
+        """Change the fields that *mask* names, and return the whole store.
+
+        A stream config that is added gets every instance stored from now on, one that is removed gets none.
+        """
+        with self._storage.database.write() as connection:
+            row = catalog.store(connection, name)
+            changed = DicomStore.from_api(row.resource).patched(body, mask)
+            resource = changed.to_api(omit_defaults=True)
+            catalog.update_store(connection, row.key, resource)
+            self._set_streams(connection, row.key, resource)
+        return {"name": str(name), **resource}
+
+    def delete(self, name: DicomStoreName) -> None:
+        """Delete a store and every instance in it."""
+        self._removal.store(name)
+
+    def _set_streams(self, connection: sqlite3.Connection, key: int, resource: Mapping[str, Any]) -> None:
+        destinations = [config.get("bigqueryDestination") for config in resource.get("streamConfigs", ())]
+        self._storage.outbox.set_streams(connection, key, {d["tableUri"]: d for d in destinations if d})

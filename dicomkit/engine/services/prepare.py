@@ -1,0 +1,128 @@
+"""From the bytes of a part to what the index, the blobs and the tables keep of it. No I/O but the part's own file."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import orjson
+
+from dicomkit.bigquery.row import build_json_row, build_row
+from dicomkit.dicom.multipart import Part
+from dicomkit.dicom.reader import Part10, read_part10
+from dicomkit.engine.persistence.index import NewInstance
+from dicomkit.engine.persistence.level_rows import INSTANCE_TAGS, integer, lines
+from dicomkit.errors import DicomFormatError
+
+__all__ = ["MAX_ROW_BYTES", "RowForm", "StorePlan", "prepare", "row_forms", "rows_of"]
+
+_log = logging.getLogger(__name__)
+
+MAX_ROW_BYTES = 1_000_000
+"""Largest row that is streamed (Cloud Healthcare API: "1 MB", BigQuery's limit for streaming)."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TOO_LARGE = f"the row of an instance is larger than {MAX_ROW_BYTES} bytes and was not streamed"
+_NO_ROW = "no row could be made of an instance"
+
+
+class RowForm(NamedTuple):
+    """One form of a row, and the streams that take it."""
+
+    is_json: bool
+    source_store: str | None
+    streams: Sequence[int]
+
+
+class StorePlan(NamedTuple):
+    """What has to be known of a store to prepare an instance for it."""
+
+    key: int
+    generation: int
+    forms: Sequence[RowForm]
+
+
+def row_forms(store_name: str, streams: Iterable[tuple[int, Mapping[str, Any]]]) -> list[RowForm]:
+    """The different rows that (key, destination) of *streams* ask for; streams that ask for the same share one."""
+    forms: dict[tuple[bool, bool], list[int]] = {}
+    for key, config in streams:
+        forms.setdefault(("schemaJson" in config, bool(config.get("includeSourceStore"))), []).append(key)
+    return [
+        RowForm(is_json, store_name if with_source else None, keys) for (is_json, with_source), keys in forms.items()
+    ]
+
+
+def prepare(part: Part, store: StorePlan, storage_class: str) -> NewInstance:
+    """Read one part and make everything of it that will be written.
+
+    Raises
+    ------
+    DicomFormatError
+        The part is no DICOM file that can be stored.
+    """
+    if part.file is not None:
+        # Not through the map, whose pages would count as this process's memory.
+        with part.file.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").digest()
+    else:
+        sha256 = hashlib.sha256(part.buffer()).digest()
+    found = read_part10(part.buffer())
+    updated = time.time_ns() // 1_000
+    rows = rows_of(found, store.forms, updated, storage_class, part.size)
+    found.use_numbers()
+    elements = found.elements
+    try:
+        packed = zlib.compress(orjson.dumps({**found.meta, **elements}), 1)
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise DicomFormatError("the metadata cannot be written as JSON") from exc
+    return NewInstance(
+        store_key=store.key,
+        study_uid=found.study_instance_uid,
+        series_uid=found.series_instance_uid,
+        sop_uid=found.sop_instance_uid,
+        sop_class=found.sop_class_uid,
+        transfer_syntax=found.transfer_syntax_uid,
+        number=integer(elements, "00200013"),
+        length=part.size,
+        sha256=sha256,
+        storage_class=storage_class,
+        updated=updated,
+        lines=lines(elements, INSTANCE_TAGS),
+        packed=packed,
+        rows=rows,
+    )
+
+
+def rows_of(
+    found: Part10, forms: Sequence[RowForm], updated: int, storage_class: str, size: int
+) -> list[tuple[Sequence[int], bytes | None, str]]:
+    """Rows of an instance for tables, while its numbers are still the text of the file.
+
+    An instance that has no row is stored all the same: streaming never fails a store request.
+    """
+    made: list[tuple[Sequence[int], bytes | None, str]] = []
+    for form in forms:
+        try:
+            row = (build_json_row if form.is_json else build_row)(
+                found.meta,
+                found.elements,
+                event="CREATE",
+                last_updated=_EPOCH + timedelta(microseconds=updated),
+                storage_class=storage_class,
+                blob_size=size,
+                dropped=found.dropped,
+                source_store=form.source_store,
+            )
+            text = orjson.dumps(row)
+        except Exception:  # noqa: BLE001 - whatever it is, the instance is stored
+            # The traceback would hold values of the file.
+            _log.error("no row could be made of an instance, by a defect of the row builder")
+            made.append((form.streams, None, _NO_ROW))
+            continue
+        made.append((form.streams, text, "") if len(text) <= MAX_ROW_BYTES else (form.streams, None, _TOO_LARGE))
+    return made

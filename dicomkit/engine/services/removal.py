@@ -1,0 +1,89 @@
+"""Deleting instances, series, studies, stores and datasets.
+
+A delete is one transaction; files that nothing uses any more are removed after it. If the process dies in between,
+the next start removes them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping
+
+from dicomkit.engine.crash_points import crash_point
+from dicomkit.engine.persistence import catalog
+from dicomkit.engine.persistence.index_lookup import instances_below, live_bytes_of_store
+from dicomkit.engine.persistence.storage import Storage
+from dicomkit.errors import NotFound
+from dicomkit.names import DatasetName, DicomStoreName
+
+__all__ = ["Removal"]
+
+_PORTION = 1_000
+
+
+class Removal:
+    """What deletes."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def instances(
+        self, name: DicomStoreName, study: str, series: str | None = None, instance: str | None = None
+    ) -> int:
+        """Delete a study, a series or one instance, and return how many instances that were.
+
+        Raises
+        ------
+        NotFound
+            The store, or what is to be deleted, does not exist.
+        """
+        storage = self._storage
+        with storage.database.write() as connection:
+            store = catalog.store(connection, name)
+            found = instances_below(connection, store.key, study, series, instance)
+            if not found:
+                raise NotFound(f"there is no such {'instance' if instance else 'series' if series else 'study'}")
+            storage.index.delete(connection, [(i.key, i.series_key) for i in found])
+            used: Counter[int] = Counter()
+            for item in found:
+                used[item.place.segment] -= item.place.length
+            unused = self._release(connection, used)
+            crash_point("in_delete")
+            storage.index.forget()
+        crash_point("post_delete")
+        storage.blobs.remove(unused)
+        return len(found)
+
+    def store(self, name: DicomStoreName) -> None:
+        """Delete a store and every instance in it."""
+        with self._storage.database.write() as connection:
+            unused = self._store(connection, catalog.store(connection, name).key)
+        self._storage.blobs.remove(unused)
+
+    def dataset(self, name: DatasetName) -> None:
+        """Delete a dataset with its stores."""
+        unused: list[int] = []
+        with self._storage.database.write() as connection:
+            key, _ = catalog.dataset_key(connection, name)
+            while stores := catalog.list_stores(connection, key, "", _PORTION):
+                for store in stores:
+                    unused += self._store(connection, store.key)
+            catalog.delete_dataset(connection, key)
+        self._storage.blobs.remove(unused)
+
+    def _store(self, connection: sqlite3.Connection, key: int) -> list[int]:
+        storage = self._storage
+        used = {segment: -length for segment, length in live_bytes_of_store(connection, key)}
+        storage.index.delete_store(connection, key)
+        storage.index.forget()
+        storage.outbox.set_streams(connection, key, {})
+        catalog.delete_store(connection, key)
+        return self._release(connection, used)
+
+    def _release(self, connection: sqlite3.Connection, changes: Mapping[int, int]) -> list[int]:
+        """Take bytes out of use, and forget the files that nothing is appended to and nothing uses."""
+        empty = catalog.add_live_bytes(connection, changes)
+        unused = [row.key for row in empty if row.own or not self._storage.blobs.is_current(row.key)]
+        catalog.delete_segments(connection, unused)
+        return unused
