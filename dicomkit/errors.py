@@ -292,7 +292,19 @@ class DicomFormatError(DicomkitError, ValueError):
 
 
 class UploadError(DicomkitError):
-    """Some files of an upload failed, and ``raise_for_failures`` was asked for."""
+    """Some files of an upload failed, and ``raise_for_failures`` was asked for.
+
+    Parameters
+    ----------
+    message
+        How many failed, and why the first did.
+    frame
+        The whole outcome, a DataFrame with one row per file.
+    """
+
+    def __init__(self, message: str, *, frame: Any = None) -> None:
+        super().__init__(message)
+        self.frame = frame
 
 
 class SetupError(DicomkitError):

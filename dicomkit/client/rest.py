@@ -105,18 +105,17 @@ class Rest:
         *,
         params: Params = (),
         data: Any = None,
-        make_data: Callable[[], Any] | None = None,
         headers: Mapping[str, str] = {},
         is_repeatable: bool | None = None,
         good: Collection[int] = (),
-        timeout_s: tuple[float, float] | None = None,
+        attempts: int | None = None,
     ) -> requests.Response:
         """Send a request and give back its answer, whose body is not read yet: close it.
 
         Parameters
         ----------
-        make_data
-            Makes the body anew for each attempt, for one that can be read only once.
+        data
+            The body; one that is repeated must give its bytes again when it is iterated again.
         is_repeatable
             Whether sending twice does no harm; by default the safe methods.
         good
@@ -129,8 +128,8 @@ class Rest:
         """
         url = f"{self.base_url}/{path.lstrip('/')}"
         repeatable = method in _SAFE if is_repeatable is None else is_repeatable
-        attempts = self.attempts if repeatable else 1
-        for attempt in range(1, attempts + 1):
+        most = (attempts or self.attempts) if repeatable else 1
+        for attempt in range(1, most + 1):
             began = time.monotonic()
             wait_s: float | None = None
             try:
@@ -138,11 +137,11 @@ class Rest:
                     method,
                     url,
                     params=params,
-                    data=make_data() if make_data else data,
+                    data=data,
                     headers=headers,
                     stream=True,
                     allow_redirects=False,
-                    timeout=timeout_s or self.timeout_s,
+                    timeout=self.timeout_s,
                 )
             except (requests.RequestException, GoogleAuthError) as failure:
                 error = self._no_answer(failure, method, url)
@@ -162,7 +161,7 @@ class Rest:
                 if response.status_code not in RETRIED:
                     raise error
                 wait_s = _retry_after_s(response.headers.get("Retry-After"))
-            if attempt == attempts or (wait_s or 0) > LONGEST_DELAY_S:
+            if attempt == most or (wait_s or 0) > LONGEST_DELAY_S:
                 raise error
             # Full jitter: clients that failed together must not come back together.
             ceiling = min(FIRST_DELAY_S * 2 ** (attempt - 1), LONGEST_DELAY_S)

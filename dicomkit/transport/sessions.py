@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
-from google.auth.credentials import AnonymousCredentials
-from google.auth.transport.requests import AuthorizedSession, Request
 from requests.auth import AuthBase
 
 from dicomkit.errors import SetupError
 from dicomkit.transport.engine_adapter import ORIGIN, EngineAdapter, WsgiApp
 from dicomkit.transport.refusing import RefusingAdapter
+
+if TYPE_CHECKING:
+    from google.auth.transport.requests import AuthorizedSession
 
 __all__ = ["CLOUD_SCOPE", "embedded_session", "google_session", "origin_of", "token_session"]
 
@@ -25,6 +26,10 @@ _PORTS = {"http": 80, "https": 443}
 
 def embedded_session(app: WsgiApp) -> AuthorizedSession:
     """A session whose only reachable origin, ``ORIGIN``, is *app* in this process."""
+    # google-auth's transport brings a cryptography library along, so it is loaded when a session is made.
+    from google.auth.credentials import AnonymousCredentials
+    from google.auth.transport.requests import AuthorizedSession, Request
+
     refresher = requests.Session()  # what google-auth would refresh a token with: it stays at home, too
     credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]
     session = AuthorizedSession(credentials, auth_request=Request(refresher))  # type: ignore[no-untyped-call]
@@ -55,6 +60,7 @@ def google_session() -> AuthorizedSession:
     """
     import google.auth
     from google.auth.exceptions import DefaultCredentialsError
+    from google.auth.transport.requests import AuthorizedSession
 
     try:
         credentials, _project = google.auth.default(scopes=[CLOUD_SCOPE])

@@ -1,0 +1,241 @@
+"""A dataset: the parent of DICOM stores, and what ``dicomkit.connect`` gives."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import pandas as pd
+import requests
+
+from dicomkit.client import sql
+from dicomkit.client.cards import card
+from dicomkit.client.connection import Connection
+from dicomkit.client.rest import Rest, quote_path
+from dicomkit.client.store import NotificationConfigLike, Store, notification_configs_from
+from dicomkit.errors import DeadlineExceeded, NotFound, PartialResultsWarning
+from dicomkit.frames.columns import STORES
+from dicomkit.frames.tables import table
+from dicomkit.names import DatasetName, check_id
+from dicomkit.resources import DicomStore, Operation, StreamConfigLike, stream_configs_from
+
+__all__ = ["Dataset", "create_if_missing"]
+
+PAGE_SIZE = 1000
+"""Stores of one request, the most that the API gives."""
+
+
+class Dataset:
+    """A dataset on a server, or in a folder of this machine. ``dicomkit.connect`` makes it.
+
+    Parameters
+    ----------
+    connection
+        The server.
+    name
+        ``projects/{p}/locations/{l}/datasets/{d}``.
+    """
+
+    def __init__(self, connection: Connection, name: DatasetName) -> None:
+        self._connection = connection
+        self._rest = connection.rest
+        self._name = name
+
+    @property
+    def id(self) -> str:
+        """The id within its location."""
+        return self._name.dataset
+
+    @property
+    def name(self) -> str:
+        """The resource name."""
+        return str(self._name)
+
+    @property
+    def session(self) -> requests.Session:
+        """The session that all requests go through; other clients of these APIs can use it, too."""
+        return self._connection.session
+
+    @property
+    def base_url(self) -> str:
+        """``{origin}/v1``, below which resource names are paths."""
+        return self._rest.base_url
+
+    @property
+    def bigquery_endpoint(self) -> str | None:
+        """``api_endpoint`` for ``google.cloud.bigquery.Client``; ``None`` for Google's own."""
+        return self._connection.bigquery_endpoint
+
+    def create_store(
+        self,
+        store_id: str,
+        *,
+        labels: Mapping[str, str] | None = None,
+        stream_to: StreamConfigLike | Sequence[StreamConfigLike] | None = None,
+        notification_configs: Sequence[NotificationConfigLike] | None = None,
+    ) -> Store:
+        """Make a DICOM store.
+
+        Parameters
+        ----------
+        store_id
+            1 to 256 letters, digits, ``_``, ``-`` or ``.``.
+        labels
+            At most 64 pairs of key and value.
+        stream_to
+            BigQuery tables that a row of each new instance goes to: ``"bq://project.dataset.table"``, a
+            ``StreamConfig``, or several.
+        notification_configs
+            Pub/Sub topics that hear of each new instance.
+
+        Raises
+        ------
+        AlreadyExists
+            The dataset has a store of this id.
+        InvalidArgument
+            A value breaks a rule; the message names the field, the rule and the remedy.
+
+        Notes
+        -----
+        Healthcare API ``dicomStores.create``.
+        """
+        resource = DicomStore(
+            labels=labels,
+            stream_configs=None if stream_to is None else stream_configs_from(stream_to),
+            notification_configs=None
+            if notification_configs is None
+            else notification_configs_from(notification_configs),
+        )
+        params = {"dicomStoreId": check_id(store_id, "DICOM store id")}
+        made = self._rest.json("POST", f"{self._path}/dicomStores", body=resource.to_api(), params=params)
+        return Store(self._connection, DicomStore.from_api(made))
+
+    def store(self, store_id: str) -> Store:
+        """The DICOM store with this id.
+
+        Raises
+        ------
+        NotFound
+            The dataset has no such store. (Google answers ``PermissionDenied`` to a caller who may not know.)
+        """
+        name = self._name.store(store_id)
+        return Store(self._connection, DicomStore.from_api(self._rest.json("GET", quote_path(str(name)))))
+
+    def stores(self) -> pd.DataFrame:
+        """All DICOM stores, one row each, columns ``frames.STORES``."""
+        stores = [DicomStore.from_api(store) for store in self._list()]
+        return table(
+            STORES,
+            {
+                "id": [(store.name or "").rpartition("/")[2] for store in stores],
+                "name": [store.name for store in stores],
+                "labels": [dict(store.labels or {}) for store in stores],
+                "stream_to": [
+                    tuple(config.table.uri for config in store.stream_configs or () if config.table is not None)
+                    for store in stores
+                ],
+                "notification_topics": [_topics(store) for store in stores],
+            },
+        )
+
+    def _list(self) -> Iterator[Any]:
+        seen: set[str] = set()
+        params = {"pageSize": str(PAGE_SIZE)}
+        while True:
+            page = self._rest.json("GET", f"{self._path}/dicomStores", params=params) or {}
+            yield from page.get("dicomStores", ())
+            token = page.get("nextPageToken")
+            if not token:
+                return
+            if token in seen:
+                warnings.warn(
+                    "the list of stores is not complete: the server gives the same page token again",
+                    PartialResultsWarning,
+                    stacklevel=4,
+                )
+                return
+            seen.add(token)
+            params["pageToken"] = token
+
+    def delete_store(self, store_id: str) -> None:
+        """Delete a DICOM store and every instance in it.
+
+        Raises
+        ------
+        NotFound
+            The dataset has no such store.
+        """
+        self._rest.json("DELETE", quote_path(str(self._name.store(store_id))))
+
+    def sql(self, text: str, *, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Run GoogleSQL over any table, and return the rows; see ``Store.sql``, which also waits for its stream.
+
+        Parameters
+        ----------
+        text
+            Tables by their whole name, in back-ticks.
+        params
+            Values for ``@name`` in the text.
+        """
+        return sql.run(self._connection, text, project=self._name.project, params=params)
+
+    @property
+    def _path(self) -> str:
+        return quote_path(self.name)
+
+    def close(self) -> None:
+        """Close the connection, and the engine where it runs in this process. What was stored stays stored."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Dataset {self.name} at {self._connection.place}>"
+
+    def _repr_html_(self) -> str:
+        state = "closed" if self._connection.is_closed else "open"
+        rows = [("project", self._name.project), ("location", self._name.location)]
+        rows += [("at", self._connection.place), ("API", self.base_url), ("connection", state)]
+        return card("Dataset", self.id, rows)
+
+
+def create_if_missing(rest: Rest, name: DatasetName, *, timeout_s: float = 60.0) -> None:
+    """Make the dataset *name* unless it exists, and wait until it is there.
+
+    Raises
+    ------
+    OperationError
+        The server began to make it, and failed.
+    DeadlineExceeded
+        It was not there in time.
+    """
+    try:
+        rest.json("GET", quote_path(str(name)))
+        return
+    except NotFound:
+        pass
+    params = {"datasetId": name.dataset}
+    operation = Operation.from_api(rest.json("POST", f"{quote_path(name.parent)}/datasets", body={}, params=params))
+    until = time.monotonic() + timeout_s
+    while not operation.done:
+        if time.monotonic() > until:
+            raise DeadlineExceeded(f"the dataset was not there after {timeout_s:g} s; see {operation.name}")
+        time.sleep(0.1)
+        operation = Operation.from_api(rest.json("GET", quote_path(operation.name or "")))
+    failure = operation.failure()
+    if failure is not None:
+        raise failure
+
+
+def _topics(store: DicomStore) -> tuple[str, ...]:
+    topics = [config.pubsub_topic for config in store.notification_configs or ()]
+    if store.notification_config is not None:
+        topics.append(store.notification_config.pubsub_topic)
+    return tuple(topic for topic in topics if topic)

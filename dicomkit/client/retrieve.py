@@ -1,0 +1,140 @@
+"""Instances and their metadata, back from a store.
+
+Source: DICOM PS3.18 section 10.4 (retrieve transaction) and Annex F (DICOM JSON model), edition 2024e; Cloud
+Healthcare API v1, ``retrieveInstance`` and ``retrieveMetadata`` (``transfer-syntax=*`` gives the stored bytes).
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import pydicom
+from pydicom.dataset import Dataset, FileMetaDataset
+
+from dicomkit.client.rest import Rest
+from dicomkit.dicom.dictionary import keyword_of
+from dicomkit.errors import InvalidArgument, LenientValueWarning
+from dicomkit.names import is_uid
+
+__all__ = ["as_stored", "metadata_of", "read_dataset", "save", "uid_path"]
+
+AS_STORED = "application/dicom; transfer-syntax=*"
+"""The file as it was uploaded; without the parameter Google decompresses it."""
+
+SPOOL_BYTES = 64 << 20
+"""An instance above this is held in a temporary file while it is read."""
+
+
+def uid_path(study: str, series: str | None = None, instance: str | None = None) -> str:
+    """``studies/{study}/series/{series}/instances/{instance}``, as far as it goes.
+
+    Raises
+    ------
+    InvalidArgument
+        One of them is no UID, or an instance is named without its series.
+    """
+    if instance is not None and series is None:
+        raise InvalidArgument("an instance is found in its series: give series_instance_uid, too")
+    parts = [("studies", study), ("series", series), ("instances", instance)]
+    for name, uid in parts:
+        if uid is not None and not (isinstance(uid, str) and is_uid(uid)):
+            raise InvalidArgument(f"the UID for {name} is none: a UID is 1 to 64 digits and dots")
+    return "/".join(f"{name}/{uid}" for name, uid in parts if uid is not None)
+
+
+def as_stored(rest: Rest, path: str, target: IO[bytes]) -> None:
+    """Write the bytes of the instance at *path* to *target*, piece by piece."""
+    with rest.send("GET", path, headers={"Accept": AS_STORED}) as response:
+        for chunk in rest.chunks(response):
+            target.write(chunk)
+
+
+def read_dataset(rest: Rest, path: str) -> pydicom.FileDataset:
+    """The instance at *path* as pydicom reads it."""
+    # pydicom may come back to the file for a value that it deferred, so it is not closed here.
+    spool: Any = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)
+    as_stored(rest, path, spool)
+    spool.seek(0)
+    return pydicom.dcmread(spool, force=True)
+
+
+def save(rest: Rest, path: str, target: Path, name: str) -> Path:
+    """Write the instance at *path* to the file *target*, or to *name* in the folder *target*.
+
+    The file appears under its name only when it is whole; its mode is 0600.
+    """
+    target = target.expanduser()
+    if target.is_dir():
+        target = target / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".dicomkit-", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            as_stored(rest, path, file)
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return target
+
+
+def metadata_of(rest: Rest, path: str) -> list[Dataset]:
+    """The metadata at *path* (without ``/metadata``), a data set for each instance, without its bulk data.
+
+    Warns
+    -----
+    LenientValueWarning
+        pydicom has no form for some values; the elements are left out, and the warning counts them.
+    """
+    with rest.send("GET", f"{path}/metadata", headers={"Accept": "application/dicom+json"}) as response:
+        rows = rest.parse(response) or []
+        if not isinstance(rows, list):
+            raise rest.odd(response, "something that is not a list of metadata")
+    unread: Counter[str] = Counter()
+    with pydicom.config.disable_value_validation():
+        datasets = [_dataset(row, unread) for row in rows]
+    if unread:
+        what = ", ".join(f"{name} ({count})" for name, count in sorted(unread.items()))
+        warnings.warn(f"pydicom cannot hold these elements, left out: {what}", LenientValueWarning, stacklevel=3)
+    return datasets
+
+
+def _dataset(row: Mapping[str, Any], unread: Counter[str]) -> Dataset:
+    elements = _without_bulk(row)
+    meta = {tag: elements.pop(tag) for tag in list(elements) if tag.startswith("0002")}
+    dataset = _from_json(elements, unread)
+    if meta:
+        dataset.file_meta = FileMetaDataset(_from_json(meta, unread))
+    return dataset
+
+
+def _without_bulk(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The elements of *item* whose value is in the JSON, at every depth."""
+    kept: dict[str, Any] = {}
+    for tag, element in item.items():
+        if not isinstance(element, Mapping) or "BulkDataURI" in element:
+            continue
+        if element.get("vr") == "SQ" and element.get("Value"):
+            element = {**element, "Value": [_without_bulk(below or {}) for below in element["Value"]]}
+        kept[tag] = element
+    return kept
+
+
+def _from_json(elements: Mapping[str, Any], unread: Counter[str]) -> Dataset:
+    try:
+        return Dataset.from_json(dict(elements))
+    except Exception:  # noqa: BLE001, S110 - some element is at fault: the loop below finds which
+        pass
+    dataset = Dataset()
+    for tag, element in elements.items():
+        try:
+            dataset.update(Dataset.from_json({tag: element}))
+        except Exception:  # noqa: BLE001 - pydicom raises whatever its value classes meet
+            unread[keyword_of(tag) or tag] += 1
+    return dataset
