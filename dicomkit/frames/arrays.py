@@ -143,14 +143,12 @@ def _tuples(column: Column, cells: Sequence[Cell], zones: Sequence[Cell]) -> tup
     if scalar is text and all(_STRINGS.issuperset(map(type, cell)) for cell in cells if cell):
         return _objects([tuple(cell) if cell else () for cell in cells]), 0
     rows: list[tuple[Any, ...]] = []
-    for cell, zone in zip(cells, zones, strict=True):
+    for i, cell in enumerate(cells):
         if not cell:
             rows.append(())
             continue
-        if column.vr == "DT":
-            found = [scalar((value, _zone(zone))) for value in cell]
-        else:
-            found = [scalar(value) for value in cell]
+        values = [(value, _zone(zones[i])) for value in cell] if column.vr == "DT" else cell
+        found = [scalar(value) for value in values]
         bad += found.count(None) - _missing(cell)
         rows.append(tuple(_boxed(column.vr, value) for value in found))
     return _objects(rows), bad
