@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dicomkit.bigquery.columns import COLUMNS, GroupColumn, Kind, column_named
@@ -238,6 +238,7 @@ NESTED = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(NESTED, NESTED)
 def test_growth_is_complete_and_idempotent(first: dict[str, Any], second: dict[str, Any]) -> None:
     """After a merge both rows are known, a second merge changes nothing, and BigQuery takes the schema."""

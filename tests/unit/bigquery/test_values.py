@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.valuerep import DA, DT, TM, PersonName
 
@@ -128,6 +128,7 @@ def test_what_is_no_instant_does_not_fit(text: str) -> None:
         timestamp_of(text, UTC)
 
 
+@settings(deadline=None)
 @given(st.datetimes(min_value=datetime(1000, 1, 3), max_value=datetime(9999, 12, 30)), st.integers(-720, 840))
 def test_dates_and_times_agree_with_pydicom(moment: datetime, minutes: int) -> None:
     """pydicom's DA, TM and DT read from the same text are the same moments."""
@@ -172,6 +173,7 @@ def test_person_name_has_its_groups_and_components() -> None:
 name_part = st.text(st.characters(exclude_characters="^=\\", exclude_categories=("C", "Z")), max_size=8)
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(name_part, min_size=1, max_size=5), min_size=1, max_size=3))
 def test_person_names_agree_with_pydicom(groups: list[list[str]]) -> None:
     """Components are those that pydicom's PersonName reads from the same text."""
