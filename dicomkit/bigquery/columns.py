@@ -51,8 +51,8 @@ MAX_NESTING = 15
 MAX_COLUMNS = 10_000
 """Most columns of a table, nested ones counted (BigQuery, "Quotas and limits")."""
 
-MAX_ROW_BYTES = 1 << 20
-"""Largest row that is streamed (Cloud Healthcare API, ``streamConfigs``: 1 MB)."""
+MAX_ROW_BYTES = 1_000_000
+"""Largest row that is streamed (Cloud Healthcare API, ``streamConfigs``: "1 MB")."""
 
 
 class Kind(Enum):
