@@ -6,7 +6,6 @@ Counts and modalities of the parents are kept true by the same transaction, so t
 from __future__ import annotations
 
 import sqlite3
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from dicomkit.engine.persistence.level_rows import (
     series_columns,
     study_columns,
 )
+from dicomkit.engine.persistence.metadata import Dictionary, Metadata, SeriesName, unpack
 
 __all__ = ["Index", "NewInstance", "Outcome", "Plan"]
 
@@ -49,7 +49,8 @@ class NewInstance:
     """Microseconds since 1970."""
     lines: bytes
     packed: bytes
-    """Whole metadata, DICOM JSON, zlib."""
+    """Whole metadata, DICOM JSON, compressed with *dictionary*."""
+    dictionary: Dictionary
     rows: Sequence[tuple[Sequence[int], bytes | None, str]] = ()
     """For tables: keys of the streams, the row in JSON (``None``: it cannot be streamed), and why it cannot."""
     elements: Elements | None = None
@@ -61,8 +62,13 @@ class NewInstance:
     def unpacked(self) -> Elements:
         """The metadata."""
         if self.elements is None:
-            self.elements = orjson.loads(zlib.decompress(self.packed))
+            self.elements = orjson.loads(unpack(self.packed, self.dictionary.data))
         return self.elements
+
+    @property
+    def series_name(self) -> SeriesName:
+        """What the series is known by."""
+        return self.store_key, self.study_uid, self.series_uid
 
 
 @dataclass(slots=True)
@@ -75,6 +81,10 @@ class Plan:
     study_of: dict[int, int] = field(default_factory=dict)
     """Study of each series that gets instances."""
 
+    def dictionaries(self) -> dict[int, Dictionary]:
+        """What the metadata of each new series is packed with: that of its first instance."""
+        return {key: item.dictionary for key, item in self.series.values()}
+
 
 class Index:
     """Studies, series and instances of all stores of a home.
@@ -82,7 +92,8 @@ class Index:
     Every method that takes a connection runs inside the caller's transaction.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, metadata: Metadata) -> None:
+        self._metadata = metadata
         self._next = {
             table: connection.execute(f"SELECT COALESCE(MAX(key), 0) + 1 FROM {table}").fetchone()[0]
             for table in ("studies", "series", "instances")
@@ -188,7 +199,6 @@ class Index:
                 for i, place in zip(plan.new, places, strict=True)
             ],
         )
-        connection.executemany("INSERT INTO metadata VALUES (?,?)", [(i.key, i.packed) for i in plan.new])
         connection.executemany(
             "UPDATE series SET instance_count = instance_count + ? WHERE key = ?",
             [(count, key) for key, count in per_series.items() if key not in new_series],
@@ -198,6 +208,9 @@ class Index:
             [(count, key) for key, count in per_study.items() if key not in new_studies],
         )
         refresh_series_facts(connection, {study for study, _ in plan.series})
+        self._metadata.write(
+            connection, plan.new, plan.dictionaries(), {item.series_key: item.series_name for item in plan.new}
+        )
 
     def remember(self, plan: Plan) -> None:
         """The transaction of *plan* is committed: its parents can be found without a look at the database."""
@@ -205,9 +218,11 @@ class Index:
             _remember(self._study_keys, study_name, key)
         for series_name, (key, _) in plan.series.items():
             _remember(self._series_keys, series_name, key)
+        self._metadata.remember(plan.dictionaries())
 
     def forget(self) -> None:
         """Parents may have gone: ask the database for them again."""
+        self._metadata.forget()
         self._study_keys.clear()
         self._series_keys.clear()
 
@@ -227,6 +242,7 @@ class Index:
             connection.execute("UPDATE studies SET instance_count = instance_count - ? WHERE key = ?", (count, study))
             if not left:
                 connection.execute("DELETE FROM series WHERE key = ?", (series,))
+                connection.execute("DELETE FROM dictionaries WHERE series_key = ?", (series,))
         refresh_series_facts(connection, studies)
         connection.executemany("DELETE FROM studies WHERE key = ? AND instance_count = 0", [(s,) for s in studies])
 
@@ -234,6 +250,9 @@ class Index:
         """Remove everything of a store."""
         connection.execute(
             "DELETE FROM metadata WHERE key IN (SELECT key FROM instances WHERE store_key = ?)", (store_key,)
+        )
+        connection.execute(
+            "DELETE FROM dictionaries WHERE series_key IN (SELECT key FROM series WHERE store_key = ?)", (store_key,)
         )
         for table in ("instances", "series", "studies"):
             connection.execute(f"DELETE FROM {table} WHERE store_key = ?", (store_key,))

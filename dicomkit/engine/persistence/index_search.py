@@ -20,7 +20,6 @@ __all__ = [
     "SeriesRow",
     "StudyRow",
     "first_instances",
-    "packed_metadata",
     "search",
     "series_by_key",
     "studies_by_key",
@@ -251,12 +250,6 @@ def first_instances(connection: sqlite3.Connection, level: str, keys: Sequence[i
             )
         found.update(connection.execute(sql, part).fetchall())
     return found
-
-
-def packed_metadata(connection: sqlite3.Connection, keys: Sequence[int]) -> Iterator[tuple[int, bytes]]:
-    """(key, compressed metadata) of instances."""
-    for part in _portions(keys):
-        yield from connection.execute(f"SELECT key, packed FROM metadata WHERE key IN ({_marks(part)})", part)
 
 
 def _portions(keys: Sequence[int], size: int = 500) -> Iterator[Sequence[int]]:

@@ -52,6 +52,7 @@ CREATE TABLE instances (
 CREATE INDEX instances_series ON instances (series_key);
 CREATE INDEX instances_store ON instances (store_key);
 CREATE TABLE metadata (key INTEGER PRIMARY KEY, packed BLOB NOT NULL);
+CREATE TABLE dictionaries (series_key INTEGER PRIMARY KEY, packed BLOB NOT NULL);
 
 CREATE TABLE segments (
     key INTEGER PRIMARY KEY, own INTEGER NOT NULL, size INTEGER NOT NULL, live INTEGER NOT NULL);

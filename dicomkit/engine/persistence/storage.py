@@ -9,6 +9,7 @@ from dicomkit.engine.persistence import catalog
 from dicomkit.engine.persistence.blobs import BlobStore
 from dicomkit.engine.persistence.database import Database
 from dicomkit.engine.persistence.index import Index
+from dicomkit.engine.persistence.metadata import Metadata
 from dicomkit.engine.persistence.outbox import Outbox
 
 __all__ = ["Storage"]
@@ -27,7 +28,8 @@ class Storage:
         try:
             with self.database.write() as connection:
                 self.home_id = catalog.setting(connection, "home_id", uuid.uuid4().hex[:12])
-                self.index = Index(connection)
+                self.metadata = Metadata()
+                self.index = Index(connection, self.metadata)
                 self.outbox = Outbox(connection)
                 self.blobs = BlobStore(home.blobs, catalog.segments(connection))
         except BaseException:

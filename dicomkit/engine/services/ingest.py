@@ -161,7 +161,7 @@ class Ingest:
         """What will be written of *part*; ``None``, with the reason in *results*, when nothing will."""
         try:
             _check_part_type(part)
-            item = prepare(part, store, storage_class)
+            item = prepare(part, store, storage_class, self._storage.metadata)
         except DicomFormatError as exc:
             results.append(StoreResult(number, "failed", reason=str(exc)))
             return None

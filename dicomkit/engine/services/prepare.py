@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from dicomkit.dicom.multipart import Part
 from dicomkit.dicom.reader import Part10, read_part10
 from dicomkit.engine.persistence.index import NewInstance
 from dicomkit.engine.persistence.level_rows import INSTANCE_TAGS, integer, lines
+from dicomkit.engine.persistence.metadata import Metadata
 from dicomkit.errors import DicomFormatError
 
 __all__ = ["MAX_ROW_BYTES", "RowForm", "StorePlan", "prepare", "row_forms", "rows_of"]
@@ -57,7 +57,7 @@ def row_forms(store_name: str, streams: Iterable[tuple[int, Mapping[str, Any]]])
     ]
 
 
-def prepare(part: Part, store: StorePlan, storage_class: str) -> NewInstance:
+def prepare(part: Part, store: StorePlan, storage_class: str, metadata: Metadata) -> NewInstance:
     """Read one part and make everything of it that will be written.
 
     Raises
@@ -77,9 +77,10 @@ def prepare(part: Part, store: StorePlan, storage_class: str) -> NewInstance:
     found.use_numbers()
     elements = found.elements
     try:
-        packed = zlib.compress(orjson.dumps({**found.meta, **elements}), 1)
+        text = orjson.dumps({**found.meta, **elements})
     except (TypeError, ValueError, RecursionError) as exc:
         raise DicomFormatError("the metadata cannot be written as JSON") from exc
+    dictionary = metadata.dictionary((store.key, found.study_instance_uid, found.series_instance_uid), text)
     return NewInstance(
         store_key=store.key,
         study_uid=found.study_instance_uid,
@@ -93,7 +94,8 @@ def prepare(part: Part, store: StorePlan, storage_class: str) -> NewInstance:
         storage_class=storage_class,
         updated=updated,
         lines=lines(elements, INSTANCE_TAGS),
-        packed=packed,
+        packed=dictionary.pack(text),
+        dictionary=dictionary,
         rows=rows,
     )
 

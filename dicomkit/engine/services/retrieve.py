@@ -6,15 +6,14 @@ Healthcare API.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dicomkit.engine.persistence import catalog
 from dicomkit.engine.persistence.index_lookup import StoredInstance, instances_below
-from dicomkit.engine.persistence.index_search import packed_metadata
+from dicomkit.engine.persistence.metadata import read_metadata
 from dicomkit.engine.persistence.storage import Storage
-from dicomkit.errors import Internal, NotFound
+from dicomkit.errors import NotFound
 from dicomkit.names import DicomStoreName
 
 __all__ = ["Retrieve", "Target"]
@@ -69,14 +68,7 @@ class Retrieve:
         for first in range(0, len(items), _METADATA_PORTION):
             portion = items[first : first + _METADATA_PORTION]
             with self._storage.database.read() as connection:
-                packed = dict(packed_metadata(connection, [item.key for item in portion]))
+                found = dict(read_metadata(connection, [item.key for item in portion]))
             for item in portion:
-                if item.key in packed:
-                    yield item, _unpacked(packed[item.key])
-
-
-def _unpacked(packed: bytes) -> bytes:
-    try:
-        return zlib.decompress(packed)
-    except zlib.error as exc:
-        raise Internal("the stored metadata of an instance is damaged", code="DATA_LOSS") from exc
+                if item.key in found:
+                    yield item, found[item.key]

@@ -10,7 +10,6 @@ Healthcare API.
 from __future__ import annotations
 
 import sqlite3
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -25,12 +24,12 @@ from dicomkit.engine.persistence.index_search import (
     SeriesRow,
     StudyRow,
     first_instances,
-    packed_metadata,
     search,
     series_by_key,
     studies_by_key,
 )
 from dicomkit.engine.persistence.level_rows import SERIES_TAGS, STUDY_TAGS
+from dicomkit.engine.persistence.metadata import read_metadata
 from dicomkit.engine.persistence.storage import Storage
 from dicomkit.names import DicomStoreName
 
@@ -179,8 +178,8 @@ class _Rendering:
         return (found[key] for key in keys)
 
     def _metadata(self, keys: Sequence[int]) -> Iterator[tuple[int, dict[str, dict[str, Any]]]]:
-        for key, packed in packed_metadata(self._connection, keys):
-            yield key, orjson.loads(zlib.decompress(packed))
+        for key, text in read_metadata(self._connection, keys):
+            yield key, orjson.loads(text)
 
 
 def _only(lines: bytes, wanted: frozenset[str]) -> Lines:
