@@ -1,16 +1,15 @@
 """Named points where a test may kill the process, so that the promise "200 means on disk" can be checked.
 
 ``DICOMKIT_CRASH_AT=point:n`` makes the process send itself SIGKILL when it passes *point* for the n-th time.
-Without the variable a point costs one call of an empty function.
+Without the variable a point costs one comparison.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 
-__all__ = ["ENVIRONMENT", "POINTS", "armed", "crash_point"]
+__all__ = ["ENVIRONMENT", "POINTS", "arm", "armed", "crash_point"]
 
 ENVIRONMENT = "DICOMKIT_CRASH_AT"
 """Name of the environment variable."""
@@ -33,14 +32,17 @@ POINTS = (
 )
 
 
-def _armed_from_environment() -> tuple[str, int]:
-    name, _, count = os.environ.get(ENVIRONMENT, "").partition(":")
-    return name, int(count or 1)
+_name = ""
+_left = 0
 
 
-_name, _left = _armed_from_environment()
-if _name and _name not in POINTS:
-    raise ValueError(f"{ENVIRONMENT} names no crash point: {_name!r}")
+def arm(spec: str) -> None:
+    """Choose where to die: ``point:n``, or nothing for nowhere."""
+    global _name, _left
+    name, _, count = spec.partition(":")
+    if name and name not in POINTS:
+        raise ValueError(f"there is no crash point {name!r}")
+    _name, _left = name, int(count or 1)
 
 
 def armed(name: str) -> bool:
@@ -48,7 +50,8 @@ def armed(name: str) -> bool:
     return _name == name
 
 
-def _pass(name: str) -> None:
+def crash_point(name: str) -> None:
+    """Pass a named point."""
     global _left
     if name == _name:
         _left -= 1
@@ -56,9 +59,4 @@ def _pass(name: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _nothing(name: str) -> None:
-    """The point is not armed."""
-
-
-crash_point: Callable[[str], None] = _pass if _name else _nothing
-"""Pass a named point."""
+arm(os.environ.get(ENVIRONMENT, ""))

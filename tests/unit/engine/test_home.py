@@ -1,0 +1,71 @@
+"""The folder of an engine: made private, opened once."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from dicomkit.engine import Engine
+from dicomkit.engine.home import Home
+from dicomkit.errors import FailedPrecondition, InvalidArgument, Unavailable
+from tests.unit.engine.factories import client, instance, store
+
+
+def test_everything_in_a_home_is_private(tmp_path: Path) -> None:
+    """Folders are 0700 and files 0600, whatever the umask."""
+    before = os.umask(0o000)
+    try:
+        with Engine(tmp_path / "home") as engine:
+            store(client(engine), instance(), instance(pixels=5 << 20))
+            modes = {p: stat.S_IMODE(p.stat().st_mode) for p in [tmp_path / "home", *(tmp_path / "home").rglob("*")]}
+    finally:
+        os.umask(before)
+    assert {oct(m) for p, m in modes.items() if p.is_dir()} == {"0o700"}
+    assert {str(p): oct(m) for p, m in modes.items() if p.is_file() and m != 0o600} == {}
+
+
+def test_the_second_opener_is_told_who_has_it(tmp_path: Path) -> None:
+    """Two engines on one folder would spoil it; the message names the process."""
+    with Engine(tmp_path) as _, pytest.raises(Unavailable, match=str(os.getpid())):
+        Engine(tmp_path)
+    Engine(tmp_path).close()
+
+
+def test_a_home_that_nobody_closed_is_free_when_its_engine_is_forgotten(tmp_path: Path) -> None:
+    """A notebook cell that is run again can open its folder again."""
+    engine = Engine(tmp_path)
+    client(engine)
+    del engine
+    Engine(tmp_path).close()
+
+
+def test_a_file_is_no_home(tmp_path: Path) -> None:
+    """A path that is a file is refused as such."""
+    (tmp_path / "file").write_text("x")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(InvalidArgument, match="file"):
+            Home(path)
+
+
+def test_leftovers_of_uploads_are_removed_at_start(tmp_path: Path) -> None:
+    """A part that was being received when the process died is patient data nobody asked to keep."""
+    Engine(tmp_path).close()
+    (tmp_path / "tmp" / "part-x").write_bytes(b"half an instance")
+    Engine(tmp_path).close()
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_a_catalog_of_another_version_is_refused(tmp_path: Path) -> None:
+    """No guesses about a layout that this version does not know; the folder is free again."""
+    import sqlite3
+
+    Engine(tmp_path).close()
+    connection = sqlite3.connect(tmp_path / "catalog.sqlite")
+    connection.execute("PRAGMA user_version=99")
+    connection.close()
+    for _ in range(2):
+        with pytest.raises(FailedPrecondition, match="99"):
+            Engine(tmp_path)
