@@ -22,7 +22,7 @@ from dicomkit.dicom.dictionary import keyword_of
 from dicomkit.errors import InvalidArgument, LenientValueWarning
 from dicomkit.names import is_uid
 
-__all__ = ["as_stored", "metadata_of", "read_dataset", "save", "uid_path"]
+__all__ = ["as_stored", "instance_path", "metadata_of", "read_dataset", "save", "uid_path"]
 
 AS_STORED = "application/dicom; transfer-syntax=*"
 """The file as it was uploaded; without the parameter Google decompresses it."""
@@ -41,11 +41,22 @@ def uid_path(study: str, series: str | None = None, instance: str | None = None)
     """
     if instance is not None and series is None:
         raise InvalidArgument("an instance is found in its series: give series_instance_uid, too")
-    parts = [("studies", study), ("series", series), ("instances", instance)]
+    parts = [("studies", study)]
+    parts += [] if series is None else [("series", series)]
+    parts += [] if instance is None else [("instances", instance)]
+    return _joined(parts)
+
+
+def instance_path(study: str, series: str, instance: str) -> str:
+    """``studies/{study}/series/{series}/instances/{instance}``; ``InvalidArgument`` where one is no UID."""
+    return _joined([("studies", study), ("series", series), ("instances", instance)])
+
+
+def _joined(parts: list[tuple[str, str]]) -> str:
     for name, uid in parts:
-        if uid is not None and not (isinstance(uid, str) and is_uid(uid)):
+        if not isinstance(uid, str) or not is_uid(uid):
             raise InvalidArgument(f"the UID for {name} is none: a UID is 1 to 64 digits and dots")
-    return "/".join(f"{name}/{uid}" for name, uid in parts if uid is not None)
+    return "/".join(f"{name}/{uid}" for name, uid in parts)
 
 
 def as_stored(rest: Rest, path: str, target: IO[bytes]) -> None:
@@ -57,11 +68,12 @@ def as_stored(rest: Rest, path: str, target: IO[bytes]) -> None:
 
 def read_dataset(rest: Rest, path: str) -> pydicom.FileDataset:
     """The instance at *path* as pydicom reads it."""
-    # pydicom may come back to the file for a value that it deferred, so it is not closed here.
-    spool: Any = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)
-    as_stored(rest, path, spool)
-    spool.seek(0)
-    return pydicom.dcmread(spool, force=True)
+    with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
+        as_stored(rest, path, spool)
+        spool.seek(0)
+        dataset = pydicom.dcmread(spool, force=True)  # reads every value: none is deferred
+    dataset.buffer = None  # or a copy of the data set would reach for the file
+    return dataset
 
 
 def save(rest: Rest, path: str, target: Path, name: str) -> Path:
@@ -109,8 +121,7 @@ def _dataset(row: Mapping[str, Any], unread: Counter[str]) -> Dataset:
     elements = _without_bulk(row)
     meta = {tag: elements.pop(tag) for tag in list(elements) if tag.startswith("0002")}
     dataset = _from_json(elements, unread)
-    if meta:
-        dataset.file_meta = FileMetaDataset(_from_json(meta, unread))
+    dataset.file_meta = FileMetaDataset(_from_json(meta, unread))
     return dataset
 
 

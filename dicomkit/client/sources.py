@@ -27,7 +27,7 @@ HEAD_BYTES = 1024
 """How much of a file :func:`head_fault` wants to see."""
 
 # Media Storage Directory Storage, as a whole value: a longer UID may begin like it.
-_DIRECTORY = re.compile(rb"1\.2\.840\.10008\.1\.3\.10[\x00 ]")
+_DIRECTORY = re.compile(rb"1\.2\.840\.10008\.1\.3\.10(?![0-9.])")
 _FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
 
 

@@ -57,7 +57,8 @@ def run(connection: Connection, text: str, *, project: str, params: Mapping[str,
     except exceptions.RetryError as error:
         raise DeadlineExceeded(f"BigQuery did not answer within {RETRY_S:.0f} s") from error
     except exceptions.GoogleAPICallError as error:
-        raise _ours(error) from error
+        # The cause is a page of the client's own retries; what BigQuery said is in ours.
+        raise _ours(error) from None
     except requests.RequestException as error:
         raise Unavailable(f"no answer from BigQuery at {endpoint or 'Google'} ({type(error).__name__})") from error
 

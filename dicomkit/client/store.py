@@ -314,7 +314,7 @@ class Store:
         -----
         DICOM PS3.18, Retrieve Transaction; Healthcare API ``retrieveInstance`` with ``transfer-syntax=*``.
         """
-        path = retrieve.uid_path(study_instance_uid, series_instance_uid, sop_instance_uid)
+        path = retrieve.instance_path(study_instance_uid, series_instance_uid, sop_instance_uid)
         return retrieve.read_dataset(self._rest, f"{self._web}/{path}")
 
     def retrieve(
@@ -338,7 +338,7 @@ class Store:
         NotFound
             The store has no such instance.
         """
-        path = retrieve.uid_path(study_instance_uid, series_instance_uid, sop_instance_uid)
+        path = retrieve.instance_path(study_instance_uid, series_instance_uid, sop_instance_uid)
         return retrieve.save(self._rest, f"{self._web}/{path}", Path(to), f"{sop_instance_uid}.dcm")
 
     def sql(self, text: str, *, params: Mapping[str, Any] | None = None, wait_s: float = WAIT_S) -> pd.DataFrame:

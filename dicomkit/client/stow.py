@@ -35,9 +35,13 @@ _STUDY, _SERIES, _INSTANCE = (tag_of(k) for k in ("StudyInstanceUID", "SeriesIns
 _REFERENCED, _FAILED = tag_of("ReferencedSOPSequence"), tag_of("FailedSOPSequence")
 _SOP_UID, _URL, _REASON = tag_of("ReferencedSOPInstanceUID"), tag_of("RetrieveURL"), tag_of("FailureReason")
 
-# Private elements: what dicomkit's engine says beyond the standard, and Google's text of a failure.
-_CREATOR, _PART, _OUTCOME = "00090010", "00091001", "00091002"
 _DETAILS = ("00091097", "00090097")
+"""Google's private text of a failure."""
+
+_CREATOR = "DICOMKIT"
+"""Private creator of what dicomkit's engine says beyond the standard: the outcome, and the part's number from 1."""
+
+_OUTCOME, _NUMBER = "01", "02"
 
 _REASONS = {
     0x0110: "processing failure",
@@ -117,15 +121,23 @@ def _uid(item: Mapping[str, Any], tag: str) -> str | None:
     return uid if isinstance(uid, str) and is_uid(uid) else None
 
 
+def _own(item: Mapping[str, Any], element: str) -> Any:
+    """A value in the block that the engine's private creator reserves (PS3.5 section 7.8.1)."""
+    for tag in item:
+        if tag.startswith("000900") and _first(item, tag) == _CREATOR:
+            return _first(item, f"0009{tag[6:]}{element}")
+    return None
+
+
 def _part_index(item: Mapping[str, Any], count: int) -> int | None:
     """Which part an item is about, where the server says it."""
-    index = _first(item, _PART) if _first(item, _CREATOR) == "DICOMKIT" else None
-    return index if isinstance(index, int) and 0 <= index < count else None
+    number = _own(item, _NUMBER)
+    return number - 1 if isinstance(number, int) and 1 <= number <= count else None
 
 
 def _fill(outcome: Outcome, item: Mapping[str, Any], has_failed: bool) -> None:
-    said = _first(item, _OUTCOME) if _first(item, _CREATOR) == "DICOMKIT" else None
-    outcome.outcome = FAILED if has_failed else STORED_BEFORE if said == STORED_BEFORE else STORED
+    was_there = str(_own(item, _OUTCOME)).lower() == STORED_BEFORE
+    outcome.outcome = FAILED if has_failed else STORED_BEFORE if was_there else STORED
     outcome.reason = _reason(item) if has_failed else None
     outcome.study = _uid(item, _STUDY) or _uid_in_url(item, "studies") or outcome.study
     outcome.series = _uid(item, _SERIES) or _uid_in_url(item, "series") or outcome.series
