@@ -26,6 +26,9 @@ __all__ = ["Instance", "instances", "mean_elements", "real_files", "write"]
 INSTANCE_BYTES = 34_000
 """Size that an instance with pixels is filled up to; with reports and plans the mean is about 30 KB."""
 
+SMALL_SIDE = 8
+"""Rows and columns of an image where pixels do not matter. An image without any is refused as cut off."""
+
 STUDY = 40
 """Instances of a study."""
 
@@ -80,8 +83,8 @@ def _template(name: str, pixels: bool) -> tuple[bytes, bytes, int]:
         for element in [e for e in ds if e.tag.group >> 8 == 0x60 or e.tag == 0x7FE00010]:
             del ds[element.tag]
         length = 0
-        if has_pixels and pixels:
-            side = int(((INSTANCE_BYTES - _size(ds, implicit)) / 2) ** 0.5)
+        if has_pixels:
+            side = int(((INSTANCE_BYTES - _size(ds, implicit)) / 2) ** 0.5) if pixels else SMALL_SIDE
             ds.Rows = ds.Columns = side
             ds.SamplesPerPixel, ds.BitsAllocated, ds.BitsStored, ds.HighBit = 1, 16, 16, 15
             length = side * side * 2
@@ -113,7 +116,7 @@ def instances(count: int, *, seed: int, pixels: bool = True) -> Iterator[Instanc
         Another seed gives other UIDs and patients: each timed cell needs its own, since stores answer known
         instances faster.
     pixels
-        ``False`` leaves pixel data out, for tests of scale that are not about bytes.
+        ``False`` shrinks images to 8 x 8, for tests of scale that are not about bytes.
     """
     rng = random.Random(seed)
     made = 0

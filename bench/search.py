@@ -22,7 +22,7 @@ TARGET = "<= 2"
 
 
 def fill(store: Store, count: int, *, seed: int) -> None:
-    """Put *count* instances without pixels into the store."""
+    """Put *count* instances with tiny images into the store."""
     with tempfile.TemporaryDirectory(prefix="dicomkit-bench-") as temporary:
         frame = store.upload(corpus.write(Path(temporary) / "files", count, seed=seed, pixels=False))
     if not (frame["outcome"] == "stored").all():
