@@ -4,8 +4,8 @@ Sources: "DICOM conformance statement" of the Cloud Healthcare API, store transa
 DICOM PS3.18 section 10.5, edition 2025b; PS3.19 section A.1 (Native DICOM Model).
 
 Beside Google's private elements each item of a JSON answer carries, in friendly mode, a private block of creator
-``DICOMKIT``: (0009,1101) CS ``STORED``, ``ALREADY_STORED`` or ``FAILED``, and (0009,1102) IS, the place of the part in the
-request, from 1. Without them a client could not tell which file of many failed, when a file has no readable UID.
+``DICOMKIT``: (0009,1101) CS ``STORED``, ``ALREADY_STORED`` or ``FAILED``, and (0009,1102) IS, the place of the part in
+the request, from 1. Without them a client could not tell which file of many failed, when a file has no readable UID.
 """
 
 from __future__ import annotations

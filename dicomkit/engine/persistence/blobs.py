@@ -124,7 +124,7 @@ class BlobStore:
     # Writing
 
     def append(self, instances: Sequence[bytes | memoryview]) -> list[Place]:
-        """Write *instances* one after another; they are on disk after :meth:`sync`, in the store after :meth:`commit`."""
+        """Write *instances* one after another; they are on disk after :meth:`sync`, and stay after :meth:`commit`."""
         self._check_writable()
         places: list[Place] = []
         run: list[bytes | memoryview] = []

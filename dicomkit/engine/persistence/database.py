@@ -17,7 +17,10 @@ from dicomkit.dicom.wildcards import glob_match
 from dicomkit.engine.persistence.schema import SCHEMA, VERSION
 from dicomkit.errors import ApiError, FailedPrecondition, ResourceExhausted, Unavailable
 
-__all__ = ["CommitFailed", "Database"]
+__all__ = ["CommitFailed", "Connection", "Database", "next_keys"]
+
+Connection = sqlite3.Connection
+"""What methods of this package take that run inside a caller's transaction."""
 
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -141,6 +144,14 @@ class Database:
             self._pool.pop().close()
         with self._lock:
             self._writer.close()
+
+
+def next_keys(connection: sqlite3.Connection, *tables: str) -> dict[str, int]:
+    """The first key of each table that is greater than all in use; tables are named by this package only."""
+    return {
+        table: int(connection.execute(f"SELECT COALESCE(MAX(key), 0) + 1 FROM {table}").fetchone()[0])  # noqa: S608
+        for table in tables
+    }
 
 
 def _name_glob(glob: str, name: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import orjson
 
 from dicomkit.engine.persistence.blobs import Place
+from dicomkit.engine.persistence.database import next_keys
 from dicomkit.engine.persistence.level_rows import (
     SERIES_TAGS,
     STUDY_TAGS,
@@ -94,10 +95,7 @@ class Index:
 
     def __init__(self, connection: sqlite3.Connection, metadata: Metadata) -> None:
         self._metadata = metadata
-        self._next = {
-            table: connection.execute(f"SELECT COALESCE(MAX(key), 0) + 1 FROM {table}").fetchone()[0]
-            for table in ("studies", "series", "instances")
-        }
+        self._next = next_keys(connection, "studies", "series", "instances")
         self._study_keys: dict[tuple[int, str], int] = {}
         self._series_keys: dict[tuple[int, str], int] = {}
 
@@ -177,27 +175,14 @@ class Index:
         new_series = {key for key, _ in plan.series.values()}
         connection.executemany(
             "INSERT INTO studies VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,'',0,?,?)",
-            [
-                (key, item.store_key, item.study_uid, *study_columns(item.unpacked()), per_study[key])
-                + (lines(item.unpacked(), STUDY_TAGS),)
-                for key, item in plan.studies.values()
-            ],
+            [_study_row(key, item, per_study[key]) for key, item in plan.studies.values()],
         )
         connection.executemany(
             "INSERT INTO series VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-            [
-                (key, item.store_key, study, item.series_uid, *series_columns(item.unpacked()), per_series[key])
-                + (lines(item.unpacked(), SERIES_TAGS),)
-                for (study, _), (key, item) in plan.series.items()
-            ],
+            [_series_row(key, study, item, per_series[key]) for (study, _), (key, item) in plan.series.items()],
         )
         connection.executemany(
-            "INSERT INTO instances VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-            [
-                (i.key, i.store_key, i.series_key, i.sop_uid, i.sop_class, i.number, i.transfer_syntax)
-                + (place.segment, place.offset, place.length, i.sha256, i.storage_class, i.updated, i.lines)
-                for i, place in zip(plan.new, places, strict=True)
-            ],
+            "INSERT INTO instances VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", map(_instance_row, plan.new, places)
         )
         connection.executemany(
             "UPDATE series SET instance_count = instance_count + ? WHERE key = ?",
@@ -235,7 +220,8 @@ class Index:
         studies: set[int] = set()
         for series, count in per_series.items():
             study, left = connection.execute(
-                "UPDATE series SET instance_count = instance_count - ? WHERE key = ? RETURNING study_key, instance_count",
+                "UPDATE series SET instance_count = instance_count - ? WHERE key = ? "
+                "RETURNING study_key, instance_count",
                 (count, series),
             ).fetchone()
             studies.add(study)
@@ -254,15 +240,45 @@ class Index:
         connection.execute(
             "DELETE FROM dictionaries WHERE series_key IN (SELECT key FROM series WHERE store_key = ?)", (store_key,)
         )
-        for table in ("instances", "series", "studies"):
-            connection.execute(f"DELETE FROM {table} WHERE store_key = ?", (store_key,))
+        connection.execute("DELETE FROM instances WHERE store_key = ?", (store_key,))
+        connection.execute("DELETE FROM series WHERE store_key = ?", (store_key,))
+        connection.execute("DELETE FROM studies WHERE store_key = ?", (store_key,))
+
+
+def _study_row(key: int, item: NewInstance, count: int) -> tuple[Any, ...]:
+    elements = item.unpacked()
+    return (key, item.store_key, item.study_uid, *study_columns(elements), count, lines(elements, STUDY_TAGS))
+
+
+def _series_row(key: int, study: int, item: NewInstance, count: int) -> tuple[Any, ...]:
+    elements = item.unpacked()
+    columns = series_columns(elements)
+    return (key, item.store_key, study, item.series_uid, *columns, count, lines(elements, SERIES_TAGS))
+
+
+def _instance_row(item: NewInstance, place: Place) -> tuple[Any, ...]:
+    return (
+        item.key,
+        item.store_key,
+        item.series_key,
+        item.sop_uid,
+        item.sop_class,
+        item.number,
+        item.transfer_syntax,
+        *place,
+        item.sha256,
+        item.storage_class,
+        item.updated,
+        item.lines,
+    )
 
 
 def refresh_series_facts(connection: sqlite3.Connection, studies: Iterable[int]) -> None:
     """Bring the number and the modalities of the series of *studies* up to date."""
     connection.executemany(
-        "UPDATE studies SET (series_count, modalities) = (SELECT COUNT(*), COALESCE(GROUP_CONCAT(DISTINCT modality), '')"
-        " FROM series WHERE study_key = studies.key) WHERE key = ?",
+        "UPDATE studies SET (series_count, modalities) = "
+        "(SELECT COUNT(*), COALESCE(GROUP_CONCAT(DISTINCT modality), '') FROM series WHERE study_key = studies.key) "
+        "WHERE key = ?",
         [(study,) for study in studies],
     )
 

@@ -11,6 +11,15 @@ from dicomkit.engine.persistence.blobs import Place
 __all__ = ["StoredInstance", "instances_below", "live_bytes_of_store"]
 
 
+_BELOW = (
+    "SELECT i.key, i.series_key, se.uid, i.uid, i.transfer_syntax, i.segment, i.offset, i.length, i.sha256 "
+    "FROM series se JOIN instances i ON i.series_key = se.key WHERE se.study_key = ?"
+)
+_OF_STUDY = f"{_BELOW} ORDER BY i.key"
+_OF_SERIES = f"{_BELOW} AND se.uid = ? ORDER BY i.key"
+_ONE = f"{_BELOW} AND se.uid = ? AND i.uid = ?"
+
+
 class StoredInstance(NamedTuple):
     """One instance, and where its bytes are."""
 
@@ -30,19 +39,12 @@ def instances_below(
     row = connection.execute("SELECT key FROM studies WHERE store_key = ? AND uid = ?", (store_key, study)).fetchone()
     if row is None:
         return []
-    terms = ["se.study_key = ?"]
-    values: list[int | str] = [row[0]]
-    if series is not None:
-        terms.append("se.uid = ?")
-        values.append(series)
-    if instance is not None:
-        terms.append("i.uid = ?")
-        values.append(instance)
-    rows = connection.execute(
-        "SELECT i.key, i.series_key, se.uid, i.uid, i.transfer_syntax, i.segment, i.offset, i.length, i.sha256 "
-        f"FROM series se JOIN instances i ON i.series_key = se.key WHERE {' AND '.join(terms)} ORDER BY i.key",
-        values,
-    )
+    if series is None:
+        rows = connection.execute(_OF_STUDY, row)
+    elif instance is None:
+        rows = connection.execute(_OF_SERIES, (row[0], series))
+    else:
+        rows = connection.execute(_ONE, (row[0], series, instance))
     return [StoredInstance(k, sk, su, u, t, Place(g, o, n), h) for k, sk, su, u, t, g, o, n, h in rows]
 
 

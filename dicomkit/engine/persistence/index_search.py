@@ -6,6 +6,7 @@ Results come in the order in which their level's rows were stored, which is stab
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -67,6 +68,15 @@ _SELECT = (
     "SELECT instances.key, instances.json, instances.uid, instances.series_key",
 )
 _TABLES = ("studies", "series", "instances")
+_IN_STUDY = "studies.key IN (SELECT study_key FROM series WHERE store_key = ? AND {})"
+_LISTED = "(SELECT value FROM json_each(?))"
+_STUDIES_BY_KEY = f"{_SELECT[0]} FROM studies WHERE key IN {_LISTED}"
+_SERIES_BY_KEY = f"{_SELECT[1]} FROM series WHERE key IN {_LISTED}"
+_FIRST_OF_SERIES = f"SELECT series_key, MIN(key) FROM instances WHERE series_key IN {_LISTED} GROUP BY series_key"
+_FIRST_OF_STUDY = (
+    "SELECT s.study_key, MIN(i.key) FROM series s JOIN instances i ON i.series_key = s.key "
+    "WHERE s.study_key IN (SELECT value FROM json_each(?)) GROUP BY s.study_key"
+)
 
 
 class StudyRow(NamedTuple):
@@ -138,7 +148,7 @@ def search(connection: sqlite3.Connection, store_key: int, query: Query, mode: M
         term, bound = _term(column, wanted)
         if not own:
             # The study is wanted, a series of it is asked about.
-            term = f"studies.key IN (SELECT study_key FROM series WHERE store_key = ? AND {term})"
+            term = _IN_STUDY.format(term)
             bound = [store_key, *bound]
         terms.append(term)
         values += bound
@@ -183,7 +193,7 @@ def _term(column: _Column, wanted: Condition) -> tuple[str, list[Any]]:
             # Partial indexes hold the few names that have more than one component group.
             return f"({name} = ? OR (instr({name}, '=') > 0 AND name_is(?, {name})))", [value, value]
         case OneOf(values):
-            return f"{name} IN ({','.join('?' * len(values))})", list(values)
+            return f"{name} IN {_LISTED}", [json.dumps(values)]
         case Between(_, low, high):
             return f"{name} BETWEEN ? AND ?", [low, high]
         case Number(value):
@@ -223,39 +233,15 @@ def _literal_prefix(glob: str) -> str:
 
 def studies_by_key(connection: sqlite3.Connection, keys: Sequence[int]) -> Iterator[StudyRow]:
     """The studies with these keys."""
-    for part in _portions(keys):
-        yield from map(
-            StudyRow._make, connection.execute(f"{_SELECT[0]} FROM studies WHERE key IN ({_marks(part)})", part)
-        )
+    return map(StudyRow._make, connection.execute(_STUDIES_BY_KEY, (json.dumps(keys),)))
 
 
 def series_by_key(connection: sqlite3.Connection, keys: Sequence[int]) -> Iterator[SeriesRow]:
     """The series with these keys."""
-    for part in _portions(keys):
-        yield from map(
-            SeriesRow._make, connection.execute(f"{_SELECT[1]} FROM series WHERE key IN ({_marks(part)})", part)
-        )
+    return map(SeriesRow._make, connection.execute(_SERIES_BY_KEY, (json.dumps(keys),)))
 
 
 def first_instances(connection: sqlite3.Connection, level: str, keys: Sequence[int]) -> dict[int, int]:
     """The instance that was stored first, of each study or series that has one."""
-    found: dict[int, int] = {}
-    for part in _portions(keys):
-        if level == "series":
-            sql = f"SELECT series_key, MIN(key) FROM instances WHERE series_key IN ({_marks(part)}) GROUP BY series_key"
-        else:
-            sql = (
-                "SELECT series.study_key, MIN(instances.key) FROM series JOIN instances ON instances.series_key = "
-                f"series.key WHERE series.study_key IN ({_marks(part)}) GROUP BY series.study_key"
-            )
-        found.update(connection.execute(sql, part).fetchall())
-    return found
-
-
-def _portions(keys: Sequence[int], size: int = 500) -> Iterator[Sequence[int]]:
-    for first in range(0, len(keys), size):
-        yield keys[first : first + size]
-
-
-def _marks(values: Sequence[int]) -> str:
-    return ",".join("?" * len(values))
+    sql = _FIRST_OF_SERIES if level == "series" else _FIRST_OF_STUDY
+    return dict(connection.execute(sql, (json.dumps(keys),)).fetchall())

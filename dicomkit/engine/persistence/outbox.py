@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from dicomkit.engine.persistence.database import next_keys
+
 __all__ = ["NewRow", "Outbox", "Rejected", "StreamRow", "Waiting"]
 
 
@@ -65,10 +67,7 @@ class Outbox:
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._next: dict[str, int] = {
-            table: connection.execute(f"SELECT COALESCE(MAX(key), 0) + 1 FROM {table}").fetchone()[0]
-            for table in ("payloads", "outbox")
-        }
+        self._next = next_keys(connection, "payloads", "outbox")
 
     @property
     def last_key(self) -> int:
@@ -84,8 +83,8 @@ class Outbox:
         """
         for uri, config in configs.items():
             connection.execute(
-                "INSERT INTO streams (store_key, table_uri, config, active, delivered, failed)"
-                " VALUES (?, ?, ?, 1, 0, 0) ON CONFLICT (store_key, table_uri) DO UPDATE SET config = excluded.config, active = 1",
+                "INSERT INTO streams (store_key, table_uri, config, active, delivered, failed) VALUES (?,?,?,1,0,0)"
+                " ON CONFLICT (store_key, table_uri) DO UPDATE SET config = excluded.config, active = 1",
                 (store_key, uri, orjson.dumps(config)),
             )
         for stream in self.streams(connection, store_key):

@@ -59,7 +59,7 @@ class GroupCommit(Generic[B]):
             # The disk, or the catalog: it would fail for each of them.
             for batch in queue:
                 batch.error = error
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - each batch raises it in its own thread
             if len(queue) == 1 or not isinstance(error, Exception):
                 for batch in queue:
                     batch.error = error

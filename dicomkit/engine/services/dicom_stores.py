@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
 from dicomkit.engine.persistence import catalog
+from dicomkit.engine.persistence.database import Connection
 from dicomkit.engine.persistence.storage import Storage
 from dicomkit.engine.services.removal import Removal
 from dicomkit.errors import AlreadyExists
@@ -74,6 +74,6 @@ class DicomStores:
         """Delete a store and every instance in it."""
         self._removal.store(name)
 
-    def _set_streams(self, connection: sqlite3.Connection, key: int, resource: Mapping[str, Any]) -> None:
+    def _set_streams(self, connection: Connection, key: int, resource: Mapping[str, Any]) -> None:
         destinations = [config.get("bigqueryDestination") for config in resource.get("streamConfigs", ())]
         self._storage.outbox.set_streams(connection, key, {d["tableUri"]: d for d in destinations if d})

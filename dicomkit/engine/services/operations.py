@@ -6,12 +6,12 @@ Source: Cloud Healthcare API v1, "Manage long-running operations".
 from __future__ import annotations
 
 import secrets
-import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from dicomkit.engine.persistence import catalog
+from dicomkit.engine.persistence.database import Connection
 from dicomkit.engine.persistence.storage import Storage
 from dicomkit.errors import NotFound
 from dicomkit.names import DatasetName
@@ -32,7 +32,7 @@ class Operations:
 
     def finished(
         self,
-        connection: sqlite3.Connection,
+        connection: Connection,
         dataset: DatasetName,
         dataset_key: int,
         method: str,

@@ -6,12 +6,12 @@ the next start removes them.
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Mapping
 
 from dicomkit.engine.crash_points import crash_point
 from dicomkit.engine.persistence import catalog
+from dicomkit.engine.persistence.database import Connection
 from dicomkit.engine.persistence.index_lookup import instances_below, live_bytes_of_store
 from dicomkit.engine.persistence.storage import Storage
 from dicomkit.errors import NotFound
@@ -72,7 +72,7 @@ class Removal:
             catalog.delete_dataset(connection, key)
         self._storage.blobs.remove(unused)
 
-    def _store(self, connection: sqlite3.Connection, key: int) -> list[int]:
+    def _store(self, connection: Connection, key: int) -> list[int]:
         storage = self._storage
         used = {segment: -length for segment, length in live_bytes_of_store(connection, key)}
         storage.index.delete_store(connection, key)
@@ -81,7 +81,7 @@ class Removal:
         catalog.delete_store(connection, key)
         return self._release(connection, used)
 
-    def _release(self, connection: sqlite3.Connection, changes: Mapping[int, int]) -> list[int]:
+    def _release(self, connection: Connection, changes: Mapping[int, int]) -> list[int]:
         """Take bytes out of use, and forget the files that nothing is appended to and nothing uses."""
         empty = catalog.add_live_bytes(connection, changes)
         unused = [row.key for row in empty if row.own or not self._storage.blobs.is_current(row.key)]

@@ -9,7 +9,6 @@ Healthcare API.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from dicomkit.dicom.dictionary import tag_of
 from dicomkit.dicom.matching import Mode
 from dicomkit.dicom.query import ALL, Query
 from dicomkit.engine.persistence import catalog
+from dicomkit.engine.persistence.database import Connection
 from dicomkit.engine.persistence.index_search import (
     SeriesRow,
     StudyRow,
@@ -95,7 +95,7 @@ class Search:
 class _Rendering:
     """Makes JSON of the rows of one search."""
 
-    def __init__(self, connection: sqlite3.Connection, query: Query) -> None:
+    def __init__(self, connection: Connection, query: Query) -> None:
         self._connection = connection
         self._level: Level = query.level
         self._everything = ALL in query.fields and query.level == "instance"

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
-
 from dicomkit.bigquery.table_uri import parse_uri
 from dicomkit.engine.crash_points import crash_point
 from dicomkit.engine.persistence import catalog
@@ -232,7 +230,7 @@ class Streaming:
         if self._writer is None:
             self._writer = self._make_writer()
         refused = self._writer.write(
-            parse_uri(stream.table_uri), [orjson.loads(w.row) for w in waiting], [w.insert_id for w in waiting]
+            parse_uri(stream.table_uri), [w.row for w in waiting], [w.insert_id for w in waiting]
         )
         crash_point("post_send_pre_mark")
         with self._storage.database.write() as connection:
