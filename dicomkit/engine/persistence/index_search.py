@@ -72,7 +72,10 @@ _IN_STUDY = "studies.key IN (SELECT study_key FROM series WHERE store_key = ? AN
 _LISTED = "(SELECT value FROM json_each(?))"
 _STUDIES_BY_KEY = f"{_SELECT[0]} FROM studies WHERE key IN {_LISTED}"
 _SERIES_BY_KEY = f"{_SELECT[1]} FROM series WHERE key IN {_LISTED}"
-_FIRST_OF_SERIES = f"SELECT series_key, MIN(key) FROM instances WHERE series_key IN {_LISTED} GROUP BY series_key"
+_FIRST_OF_SERIES = (
+    "SELECT series_key, MIN(key) FROM instances "
+    "WHERE series_key IN (SELECT value FROM json_each(?)) GROUP BY series_key"
+)
 _FIRST_OF_STUDY = (
     "SELECT s.study_key, MIN(i.key) FROM series s JOIN instances i ON i.series_key = s.key "
     "WHERE s.study_key IN (SELECT value FROM json_each(?)) GROUP BY s.study_key"
