@@ -185,6 +185,8 @@ class Rest:
             body: bytes = response.raw.read(decode_content=True)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise self._cut(response) from error
+        if response.raw.length_remaining:  # urllib3 compares with Content-Length only where it reads piece by piece
+            raise self._cut(response)
         return body
 
     def chunks(self, response: requests.Response, size: int = 1 << 18) -> Iterable[bytes]:

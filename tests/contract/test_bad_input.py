@@ -34,13 +34,13 @@ def _with_uid(keyword: str, uid: str) -> bytes:
 
 
 def _deflate_bomb() -> bytes:
-    """A megabyte that inflates to a gigabyte."""
+    """A quarter of a megabyte that inflates to 256 MB."""
     dataset = ct_slice()
     dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
     file = part10(dataset)
     head = file[: 132 + 12 + int.from_bytes(file[140:144], "little")]
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    body = b"".join([packer.compress(b"\0" * (1 << 20)) for _ in range(1024)] + [packer.flush()])
+    body = b"".join([packer.compress(b"\0" * (1 << 20)) for _ in range(256)] + [packer.flush()])
     return head + body
 
 
