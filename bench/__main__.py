@@ -10,7 +10,7 @@ import time
 from bench.machine import describe
 from bench.measure import Row, pin_to_one_core, table
 
-SECTIONS = ("reader", "upload", "search", "sql", "memory")
+SECTIONS = ("reader", "upload", "search", "sql", "memory", "hostile")
 
 
 def main() -> int:

@@ -23,7 +23,7 @@ from pydicom.uid import UID, EnhancedCTImageStorage, ExplicitVRLittleEndian
 import dicomkit as dk
 from bench.measure import Row
 
-__all__ = ["run"]
+__all__ = ["Peak", "run"]
 
 FRAME = 512 * 512 * 2
 """Bytes of a frame."""
@@ -52,7 +52,7 @@ def _multi_frame(path: Path, frames: int) -> tuple[str, str, str]:
     return uids
 
 
-class _Peak:
+class Peak:
     """Highest memory of this process over a stretch of work, sampled every 5 ms by a thread.
 
     ``resident`` is what the system counts for the process, pages of mapped files included; ``own`` leaves those out,
@@ -104,10 +104,10 @@ def _child(folder: Path, mebibytes: int) -> dict[str, dict[str, float]]:
         warm.upload([small])
         warm.retrieve(*uids, to=folder / "small-back.dcm")
         outcome: list[str] = []
-        up = _Peak().added(lambda: outcome.extend(store.upload([path])["outcome"]))
+        up = Peak().added(lambda: outcome.extend(store.upload([path])["outcome"]))
         if outcome != ["stored"]:
             raise AssertionError(f"upload: {outcome}")
-        down = _Peak().added(lambda: store.retrieve(*uids, to=folder / "back.dcm"))
+        down = Peak().added(lambda: store.retrieve(*uids, to=folder / "back.dcm"))
     if not filecmp.cmp(path, folder / "back.dcm", shallow=False):
         raise AssertionError("what came back is not what was uploaded")
     return {"upload": up, "download": down}
