@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -84,7 +85,7 @@ class Engine:
         # Nothing below refers to the engine, so that one that is forgotten is closed and its folder freed.
         self.streaming = Streaming(self.storage, lambda: TableWriter(warehouse.service(), make_datasets=make_datasets))
         self.ingest = Ingest(self.storage, self.streaming.notify)
-        self._map: Map = url_map(all_routes())
+        self._map = _route_map()
         self._close = weakref.finalize(self, _close, self.streaming, warehouse, self.storage, self.home)
 
     @property
@@ -131,6 +132,12 @@ class Engine:
         return endpoint, dict(path)
 
 
+@cache
+def _route_map() -> Map:
+    """Werkzeug's map, which takes a while to make and is the same for every engine."""
+    return url_map(all_routes())
+
+
 class _Warehouse:
     """The embedded BigQuery, opened when it is needed: DuckDB takes a while to load."""
 
@@ -149,13 +156,13 @@ class _Warehouse:
                 warehouse = Warehouse(self._path)
                 self._closers.append(warehouse.close)
                 self._service = BigQueryService(warehouse)
+                self._closers.append(self._service.close)
             return self._service
 
     def close(self) -> None:
         with self._lock:
-            for close in self._closers:
-                close()
-            self._closers.clear()
+            while self._closers:
+                self._closers.pop()()
 
 
 def _close(streaming: Streaming, warehouse: _Warehouse, storage: Storage, home: Home) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-
 from dicomkit.engine.handlers import (
+    bigquery,
     datasets,
     dicom_stores,
     dicomweb_retrieve,
@@ -28,13 +26,6 @@ def all_routes() -> tuple[Route, ...]:
         *dicomweb_search.ROUTES,
         *dicomweb_retrieve.ROUTES,
         *own.ROUTES,
-        *_bigquery_routes(),
+        *bigquery.ROUTES,
         *unimplemented.ROUTES,
     )
-
-
-def _bigquery_routes() -> tuple[Route, ...]:
-    if importlib.util.find_spec("dicomkit.engine.handlers.bigquery") is None:
-        return ()
-    routes: tuple[Route, ...] = importlib.import_module("dicomkit.engine.handlers.bigquery").ROUTES
-    return routes

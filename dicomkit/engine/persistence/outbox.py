@@ -30,6 +30,7 @@ class StreamRow(NamedTuple):
     delivered: int
     failed: int
     last_error: str | None
+    """Why it does not move; if it moves, why the last row that failed did."""
 
 
 class NewRow(NamedTuple):
@@ -94,7 +95,9 @@ class Outbox:
 
     def streams(self, connection: sqlite3.Connection, store_key: int | None = None) -> list[StreamRow]:
         """Streams of a store, or of all; those that were removed are among them."""
-        sql = "SELECT key, store_key, table_uri, config, active, delivered, failed, last_error FROM streams"
+        sql = (
+            "SELECT key, store_key, table_uri, config, active, delivered, failed, COALESCE(stall, refusal) FROM streams"
+        )
         rows = connection.execute(
             sql + (" ORDER BY key" if store_key is None else " WHERE store_key = ? ORDER BY key"),
             () if store_key is None else (store_key,),
@@ -110,7 +113,7 @@ class Outbox:
 
     def note_error(self, connection: sqlite3.Connection, stream_key: int, error: str | None) -> None:
         """Keep the reason why a stream does not move; ``None`` when it moves again."""
-        connection.execute("UPDATE streams SET last_error = ? WHERE key = ?", (error, stream_key))
+        connection.execute("UPDATE streams SET stall = ? WHERE key = ?", (error, stream_key))
 
     # Rows
 
@@ -169,8 +172,7 @@ class Outbox:
             [(w.payload_key,) for w in delivered],
         )
         connection.execute(
-            "UPDATE streams SET delivered = delivered + ?, last_error = CASE WHEN ? THEN last_error END WHERE key = ?",
-            (len(delivered), bool(rejected), stream_key),
+            "UPDATE streams SET delivered = delivered + ?, stall = NULL WHERE key = ?", (len(delivered), stream_key)
         )
         self._drop_if_finished(connection, stream_key)
 
@@ -194,7 +196,7 @@ class Outbox:
             "INSERT INTO quarantine (stream_key, payload_key, instance_key, reason, created) VALUES (?,?,?,?,?)",
             (stream_key, payload_key, instance_key, reason, now),
         )
-        connection.execute("UPDATE streams SET failed = failed + 1, last_error = ? WHERE key = ?", (reason, stream_key))
+        connection.execute("UPDATE streams SET failed = failed + 1, refusal = ? WHERE key = ?", (reason, stream_key))
 
     def pending_streams(self, connection: sqlite3.Connection) -> list[StreamRow]:
         """Every stream that something waits for."""

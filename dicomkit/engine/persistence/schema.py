@@ -59,7 +59,7 @@ CREATE TABLE segments (
 
 CREATE TABLE streams (
     key INTEGER PRIMARY KEY, store_key INTEGER NOT NULL, table_uri TEXT NOT NULL, config BLOB NOT NULL,
-    active INTEGER NOT NULL, delivered INTEGER NOT NULL, failed INTEGER NOT NULL, last_error TEXT,
+    active INTEGER NOT NULL, delivered INTEGER NOT NULL, failed INTEGER NOT NULL, stall TEXT, refusal TEXT,
     UNIQUE (store_key, table_uri));
 CREATE TABLE payloads (key INTEGER PRIMARY KEY, insert_id TEXT NOT NULL, row BLOB NOT NULL);
 CREATE TABLE outbox (

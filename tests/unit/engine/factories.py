@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -127,3 +128,23 @@ def outcomes(answer: TestResponse) -> dict[int, str]:
 def reasons(answer: TestResponse) -> list[str]:
     """Texts of the failures in a JSON answer to a store request."""
     return [i["00091097"]["Value"][0] for i in answer.json.get("00081198", {}).get("Value", [])]
+
+
+def rows(engine: Engine, sql: str) -> list[tuple[Any, ...]]:
+    """Result of a query in the embedded BigQuery, as tuples of text."""
+    answer = json.loads(engine.bigquery.query("local", {"query": sql, "useLegacySql": False, "maxResults": 100_000}))
+    assert answer["jobComplete"]
+    assert "pageToken" not in answer
+    return [tuple(cell["v"] for cell in row["f"]) for row in answer.get("rows", ())]
+
+
+def stream_status(http: Client) -> dict[str, dict[str, Any]]:
+    """Status of the streams of the store ``ct``, by table."""
+    return {s["tableUri"]: s for s in http.get(f"/dicomkit{STORE}:streamStatus").json["streams"]}
+
+
+def drain(http: Client, timeout: float = 20) -> dict[str, dict[str, Any]]:
+    """Wait until what was stored is delivered; status of the streams after it."""
+    answer = http.post(f"/dicomkit{STORE}:drainStreams", json={"timeoutSeconds": timeout})
+    assert answer.status_code == 200, answer.text
+    return {s["tableUri"]: s for s in answer.json["streams"]}
