@@ -2,7 +2,8 @@
 
 A process of its own, so that it can fork before anything has started a thread: ``python -m tests.faults.kill_runner
 HOME POINT:N ...`` prints one line of JSON per kill. Each child keeps a ledger of what it was told is stored; the ledger
-is written with one ``write`` per answer, which a SIGKILL of the writer does not undo.
+is written with one ``write`` per answer, which a SIGKILL of the writer does not undo. In place of a point, ``work``
+runs the workload to its end and ``verify`` only looks at what is there.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def work(home: str, ledger: Ledger, spec: str) -> None:
                 ledger.note("deleting", made[1][1])
                 assert http.delete(made[1][1]).status_code == 200
             if number % 2:
-                engine.streaming.drain(DicomStoreName.parse(STORE[4:]), 5)
+                engine.streaming.drain(DicomStoreName.parse(STORE[4:]), 3)
 
 
 def verify(home: str, ledger: Ledger) -> dict[str, Any]:
@@ -191,11 +192,15 @@ def main(home: str, *specs: str) -> None:
     Engine(f"{home}.warm").close()
     ledger = Ledger(Path(home).with_suffix(".ledger"))
     for spec in specs:
-        status, _ = in_child(lambda spec=spec: work(home, ledger, spec))
-        killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-        checked, text = in_child(lambda: verify(home, ledger))
-        report = json.loads(text) if checked == 0 else {"error": checked}
-        print(json.dumps({"spec": spec, "killed": killed, "status": status, **report}), flush=True)
+        report: dict[str, Any] = {"spec": spec}
+        if spec != "verify":
+            status, _ = in_child(lambda spec=spec: work(home, ledger, "" if spec == "work" else spec))
+            report["killed"] = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+            report["status"] = status
+        if spec != "work":
+            checked, text = in_child(lambda: verify(home, ledger))
+            report |= json.loads(text) if checked == 0 else {"error": checked}
+        print(json.dumps(report), flush=True)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,19 @@ GROUPS = 4
 """Homes, each killed at every fourth kind of point in turn, so that damage would add up."""
 
 
+EXPECTED = {
+    "lost": [],
+    "unreadable": [],
+    "dangling": 0,
+    "wrong_counts": 0,
+    "leftovers": [],
+    "integrity": "ok",
+    "missing_rows": [],
+    "waiting": [0],
+}
+"""What the runner reports of a home in which nothing is wrong."""
+
+
 def specs(group: int) -> list[str]:
     """Points with the passing at which to die: 100 in all groups together."""
     kills = [f"{point}:{n}" for n in (1, 2, 3, 1, 2, 3, 1) for point in POINTS] + ["in_txn:4", "post_commit:5"]
@@ -40,17 +53,7 @@ def test_a_kill_at_any_point_loses_nothing(tmp_path: Path, group: int) -> None:
     assert len(reports) == len(specs(group)), done.stderr[-2_000:]
     assert [r["spec"] for r in reports if not r["killed"]] == [], done.stderr[-2_000:]
     for report in reports:
-        expected = {
-            "lost": [],
-            "unreadable": [],
-            "dangling": 0,
-            "wrong_counts": 0,
-            "leftovers": [],
-            "integrity": "ok",
-            "missing_rows": [],
-            "waiting": [0],
-        }
-        assert {key: report.get(key) for key in expected} == expected, report
+        assert {key: report.get(key) for key in EXPECTED} == EXPECTED, report
     assert reports[-1]["acknowledged"] > len(reports)
 
 
