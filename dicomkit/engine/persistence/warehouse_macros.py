@@ -86,6 +86,11 @@ _DEFINITIONS = [
     "bq_week_start(d, first) AS CAST(d AS DATE) - CAST((dayofweek(d) - first + 7) % 7 AS INTEGER)",
     "bq_week(d, first) AS (dayofyear(d) + 6 - (dayofweek(d) - first + 7) % 7) // 7",
     "bq_date_diff_week(a, b, first) AS (bq_week_start(a, first) - bq_week_start(b, first)) // 7",
+    # Values with their counts, NULL counted too, the most frequent first; DuckDB's approx_top_k gives values alone.
+    "bq_top_count(v, n) AS list_transform(list_sort(list_concat("
+    "list_transform(map_entries(histogram(v)), lambda e: struct_pack(c := -CAST(e.value AS BIGINT), v := e.key)), "
+    "CASE WHEN count(*) > count(v) THEN [struct_pack(c := count(v) - count(*), v := NULL)] ELSE [] END))[1:n], "
+    'lambda e: struct_pack("value" := e.v, "count" := -e.c))',
     # An object or an array is no scalar; DuckDB gives its text.
     "bq_json_value(j, p) AS CASE WHEN json_type(j, p) IN ('OBJECT', 'ARRAY', 'NULL') THEN NULL "
     "ELSE json_extract_string(j, p) END",

@@ -1,0 +1,125 @@
+"""The embedded BigQuery as one service: datasets, tables, streaming, jobs.
+
+Its methods are those of the REST API, without HTTP. The handlers call it for requests, the delivery of a store's
+stream calls it directly; there is no second way into a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from dicomkit.bigquery.table_uri import TableReference
+from dicomkit.engine.persistence.warehouse import Warehouse
+from dicomkit.engine.persistence.warehouse_catalog import Catalog
+from dicomkit.engine.services.bigquery_errors import invalid, not_implemented
+from dicomkit.engine.services.bigquery_jobs import Job, Jobs
+from dicomkit.engine.services.bigquery_pages import Page, query_page, table_page
+from dicomkit.engine.services.bigquery_query import Queries
+from dicomkit.engine.services.bigquery_streaming import Streaming
+from dicomkit.engine.services.bigquery_tables import Tables
+
+__all__ = ["BigQueryService"]
+
+_DEFAULT_WAIT_S = 10.0
+_LONGEST_WAIT_S = 200.0
+_QUERY_ONLY = ("query", "useLegacySql", "defaultDataset", "parameterMode", "queryParameters", "maximumBytesBilled")
+
+
+class BigQueryService:
+    """The part of BigQuery that streamed tables and queries need, over one warehouse.
+
+    Parameters
+    ----------
+    warehouse
+        The open file; closed by its owner after :meth:`close`.
+    """
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+        self._catalog = Catalog(warehouse)
+        self.tables = Tables(self._catalog)
+        self._streaming = Streaming(warehouse, self._catalog)
+        self.jobs = Jobs(warehouse, Queries(warehouse, self._catalog))
+
+    def ensure_dataset(self, project: str, dataset: str) -> None:
+        """Make the dataset if it is not there."""
+        self.tables.ensure_dataset(project, dataset)
+
+    def get_table(self, reference: TableReference) -> dict[str, Any]:
+        """``tables.get``."""
+        return self.tables.get_table(reference)
+
+    def create_table(self, resource: Mapping[str, Any]) -> dict[str, Any]:
+        """``tables.insert``."""
+        return self.tables.create_table(resource)
+
+    def patch_table(
+        self, reference: TableReference, resource: Mapping[str, Any], etag: str | None = None
+    ) -> dict[str, Any]:
+        """``tables.patch``; 412 when *etag* is not the current one."""
+        return self.tables.patch_table(reference, resource, etag=etag)
+
+    def delete_table(self, reference: TableReference) -> None:
+        """``tables.delete``."""
+        self._streaming.forget(self.tables.delete_table(reference))
+
+    def insert_all(
+        self,
+        reference: TableReference,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        skip_invalid_rows: bool = False,
+        ignore_unknown_values: bool = False,
+    ) -> list[dict[str, Any]]:
+        """``tabledata.insertAll``: the ``insertErrors``; see :meth:`Streaming.insert_all`."""
+        return self._streaming.insert_all(
+            reference, rows, skip_invalid_rows=skip_invalid_rows, ignore_unknown_values=ignore_unknown_values
+        )
+
+    def list_rows(self, reference: TableReference, args: Mapping[str, Any]) -> bytes:
+        """``tabledata.list``: the answer's body."""
+        entry = self.tables.entry(reference)
+        return table_page(self._warehouse, self._catalog, entry, Page(args), args.get("selectedFields"))
+
+    def query(self, project: str, request: Mapping[str, Any]) -> bytes:
+        """``jobs.query``: the answer's body, with the first page when the query is done in time."""
+        if str(request.get("queryResultsFormat") or "STRUCT_ENCODING") != "STRUCT_ENCODING":
+            raise not_implemented(f"queryResultsFormat {str(request['queryResultsFormat'])[:40]}")
+        configuration = {"jobType": "QUERY", "query": {name: request[name] for name in _QUERY_ONLY if name in request}}
+        page = Page(request)
+        if request.get("dryRun"):
+            job = self.jobs.dry_run(project, configuration, request)
+        else:
+            job = self.jobs.start(project, configuration, request)
+        job.done.wait(_wait(request))
+        return self._results(job, page, "bigquery#queryResponse")
+
+    def query_results(self, project: str, job_id: str, args: Mapping[str, Any]) -> bytes:
+        """``jobs.getQueryResults``: the answer's body."""
+        page, job = Page(args), self.jobs.get(project, job_id)
+        job.done.wait(_wait(args))
+        return self._results(job, page, "bigquery#getQueryResultsResponse")
+
+    def close(self) -> None:
+        """Stop the queries that run."""
+        self.jobs.close()
+
+    def _results(self, job: Job, page: Page, kind: str) -> bytes:
+        head: dict[str, Any] = {"kind": kind, "jobReference": job.reference, "jobComplete": job.done.is_set()}
+        if not job.done.is_set():
+            return orjson.dumps(head)
+        head |= {"totalBytesProcessed": str(job.prepared.total_bytes), "cacheHit": False}
+        return query_page(head, self.jobs.result(job), page)
+
+
+def _wait(args: Mapping[str, Any]) -> float:
+    value = args.get("timeoutMs")
+    if value is None:
+        return _DEFAULT_WAIT_S
+    try:
+        return min(max(float(value) / 1000, 0.0), _LONGEST_WAIT_S)
+    except (TypeError, ValueError):
+        raise invalid("Invalid value for timeoutMs", "timeoutMs") from None

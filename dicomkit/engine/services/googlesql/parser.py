@@ -1,0 +1,74 @@
+"""The statement as sqlglot's tree, with every function a bare call."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar
+
+from sqlglot import exp
+from sqlglot.dialects.bigquery import BigQuery
+from sqlglot.errors import SqlglotError
+
+from dicomkit.engine.services.bigquery_errors import invalid_query, not_supported
+
+__all__ = ["only", "parse", "what"]
+
+MAX_LENGTH = 1_000_000
+"""Most characters of a statement (BigQuery, "Quotas and limits": 1 MB)."""
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_SYNTAX_FUNCTIONS = ("ARRAY", "CAST", "EXTRACT", "SAFE_CAST")
+
+
+class _GoogleSQL(BigQuery):
+    """BigQuery's dialect without sqlglot's own ideas of its functions."""
+
+    class Parser(BigQuery.Parser):  # type: ignore[valid-type, misc]
+        FUNCTIONS: ClassVar[dict[str, Any]] = {}
+        FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
+            name: parser for name, parser in BigQuery.Parser.FUNCTION_PARSERS.items() if name in _SYNTAX_FUNCTIONS
+        }
+
+
+_DIALECT = _GoogleSQL()
+
+
+def parse(sql: str) -> exp.Query:
+    """The one query in *sql*.
+
+    Raises
+    ------
+    InvalidArgument
+        A syntax error, more than one statement, or a statement that is no query.
+    """
+    if len(sql) > MAX_LENGTH:
+        raise invalid_query(f"The query is too large: {len(sql)} characters; the limit is {MAX_LENGTH}")
+    try:
+        statements = [statement for statement in _DIALECT.parse(sql) if statement is not None]
+    except SqlglotError as error:
+        # The first line says what and where; the rest repeats the statement, which may hold patients' data.
+        first = _ANSI.sub("", str(error)).split("\n", 1)[0]
+        raise invalid_query(f"Syntax error: {first}") from None
+    except RecursionError:
+        raise invalid_query("The query is nested too deeply") from None
+    if not statements:
+        raise invalid_query("Syntax error: Unexpected end of statement")
+    if len(statements) > 1:
+        raise not_supported("a script of several statements")
+    (statement,) = statements
+    if not isinstance(statement, exp.Query):
+        raise not_supported(f"the statement {statement.key.upper()}")
+    return statement
+
+
+def only(node: exp.Expr, *known: str) -> None:
+    """Refuse *node* when it has a part beyond *known*: what is not written would be lost silently."""
+    for name, value in node.args.items():
+        if value and name not in known:
+            raise not_supported(f"{what(node)} with {name.strip('_').replace('_', ' ')}")
+
+
+def what(node: exp.Expr) -> str:
+    """The name of a kind of expression for a message."""
+    words = re.findall(r"[A-Z][a-z0-9]*|[A-Z]+", type(node).__name__)
+    return " ".join(words).upper() or node.key.upper()

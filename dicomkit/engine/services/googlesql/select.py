@@ -1,0 +1,325 @@
+"""Queries: SELECT with its clauses, set operations, WITH.
+
+Source: GoogleSQL reference, "Query syntax".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlglot import exp
+
+from dicomkit.engine.persistence.warehouse_types import quote
+from dicomkit.engine.services.bigquery_errors import invalid_query, not_supported
+from dicomkit.engine.services.googlesql.expressions import struct
+from dicomkit.engine.services.googlesql.parser import only, what
+from dicomkit.engine.services.googlesql.scope import Output, Scope
+from dicomkit.engine.services.googlesql.sources import write_from
+from dicomkit.engine.services.googlesql.types import Sql
+from dicomkit.engine.services.googlesql.windows import direction, ordered
+from dicomkit.engine.services.googlesql.writer import Writer
+
+__all__ = ["write_query"]
+
+_SET_OPERATIONS = {exp.Union: "UNION", exp.Except: "EXCEPT", exp.Intersect: "INTERSECT"}
+
+
+def write_query(w: Writer, node: exp.Query, scope: Scope) -> tuple[str, list[Output]]:
+    """Text and columns of a query; *scope* is that of the query around it."""
+    scope = Scope(parent=scope)
+    prefix = _with(w, node, scope)
+    if isinstance(node, exp.Select):
+        text, outputs = _select(w, node, scope)
+    elif isinstance(node, exp.SetOperation):
+        text, outputs = _set_operation(w, node, scope)
+    elif isinstance(node, exp.Subquery):
+        only(node, "this", "order", "limit", "offset", "with_")
+        inner, outputs = w.query(node.this, scope)
+        text = f"({inner})" + _outer_clauses(w, node, outputs, scope)
+    else:
+        raise not_supported(what(node))
+    return prefix + text, outputs
+
+
+def _with(w: Writer, node: exp.Query, scope: Scope) -> str:
+    clause = node.args.get("with_")
+    if clause is None:
+        return ""
+    only(clause, "expressions")
+    parts = []
+    for cte in clause.expressions:
+        only(cte, "this", "alias")
+        if cte.args["alias"].args.get("columns"):
+            raise not_supported("a list of columns after a WITH name")
+        text, outputs = w.query(cte.this, scope)
+        _unique(outputs)
+        name = w.alias("w")
+        parts.append(f"{name} AS ({text})")
+        scope.ctes[cte.alias.lower()] = (name, outputs)
+    return "WITH " + ", ".join(parts) + " "
+
+
+def _set_operation(w: Writer, node: exp.SetOperation, scope: Scope) -> tuple[str, list[Output]]:
+    only(node, "this", "expression", "distinct", "order", "limit", "offset", "with_")
+    # A chain of UNIONs is as long as the user likes: it is walked along its left side.
+    steps: list[tuple[str, exp.Query]] = []
+    left: exp.Expr = node
+    while isinstance(left, exp.SetOperation) and (left is node or not _has_clauses(left)):
+        only(left, "this", "expression", "distinct", "order", "limit", "offset", "with_")
+        word = _SET_OPERATIONS[type(left)]
+        if not left.args.get("distinct") and word != "UNION":
+            raise not_supported(f"{word} ALL")
+        steps.append((word if left.args.get("distinct") else f"{word} ALL", left.expression))
+        left = left.this
+    first, outputs = w.query(left, scope)
+    text = f"({first})"
+    for word, query in reversed(steps):
+        other, columns = w.query(query, scope)
+        if len(columns) != len(outputs):
+            raise invalid_query(f"Queries in {word} have mismatched column count; {len(outputs)} and {len(columns)}")
+        for mine, theirs in zip(outputs, columns, strict=True):
+            _check_same(word, mine, theirs)
+        text += f" {word} ({other})"
+    outputs = [Output(out.name, Sql(quote(out.name), out.value.type)) for out in outputs]
+    return text + _outer_clauses(w, node, outputs, scope), outputs
+
+
+def _check_same(word: str, mine: Output, theirs: Output) -> None:
+    kinds = (mine.value.type, theirs.value.type)
+    if None not in kinds and kinds[0] != kinds[1]:
+        numbers = {kind.kind for kind in kinds if kind} <= {"INTEGER", "FLOAT", "NUMERIC"}
+        if not numbers:
+            raise invalid_query(
+                f"Column {mine.name} in {word} has incompatible types: {kinds[0]}, {kinds[1]}; a CAST is needed"
+            )
+
+
+def _has_clauses(node: exp.Expr) -> bool:
+    return any(node.args.get(name) for name in ("order", "limit", "offset", "with_"))
+
+
+def _outer_clauses(w: Writer, node: exp.Expr, outputs: Sequence[Output], scope: Scope) -> str:
+    """ORDER BY, LIMIT and OFFSET after a query whose columns are all that can be named."""
+    text = ""
+    order = node.args.get("order")
+    if order is not None:
+        names = {output.name.lower(): output.name for output in outputs}
+        items = []
+        for item in order.expressions:
+            key = item.this if isinstance(item, exp.Ordered) else item
+            if isinstance(key, exp.Literal) and not key.is_string:
+                items.append(_ordinal(key, len(outputs)) + direction(item))
+            elif isinstance(key, exp.Column) and len(key.parts) == 1 and key.name.lower() in names:
+                items.append(quote(names[key.name.lower()]) + direction(item))
+            else:
+                raise not_supported("ORDER BY an expression after a set operation")
+        text += " ORDER BY " + ", ".join(items)
+    return text + _limits(w, node, scope)
+
+
+def _limits(w: Writer, node: exp.Expr, scope: Scope) -> str:
+    text = ""
+    for word in ("limit", "offset"):
+        clause = node.args.get(word)
+        if clause is not None:
+            only(clause, "expression")
+            count = clause.expression
+            number = isinstance(count, exp.Literal) and not count.is_string and str(count.this).isdigit()
+            if not number and not isinstance(count, exp.Parameter | exp.Placeholder):
+                raise invalid_query(f"{word.upper()} expects a non-negative integer literal or parameter")
+            text += f" {word.upper()} {w.text(count, scope)}"
+    return text
+
+
+def _select(w: Writer, node: exp.Select, scope: Scope) -> tuple[str, list[Output]]:
+    only(node, "expressions", "from_", "joins", "where", "group", "having", "qualify", "order", "limit", "offset",
+         "distinct", "kind", "with_")  # fmt: skip
+    clauses = write_from(w, node, scope)
+    outputs = _outputs(w, node, scope)
+    if node.args.get("kind") == "STRUCT":
+        outputs = [Output("_struct", struct([(output.name, output.value) for output in outputs]))]
+    elif node.args.get("kind"):
+        raise not_supported(f"SELECT AS {node.args['kind']}")
+    distinct = node.args.get("distinct")
+    if distinct is not None:
+        only(distinct)
+        for output in outputs:
+            kind = output.value.type
+            if kind is not None and (kind.repeated or kind.kind == "RECORD"):
+                raise invalid_query(f"Column {output.name} of type {kind} cannot be used in SELECT DISTINCT")
+    if node.args.get("where"):
+        clauses += f" WHERE {w.text(node.args['where'].this, scope)}"
+    group = node.args.get("group")
+    if group is not None:
+        clauses += " GROUP BY " + _group(w, group, outputs, scope)
+    # From here on the SELECT list's aliases are names, after the columns.
+    scope.outputs = {output.name.lower(): output for output in _aliased(node, outputs, scope)}
+    if node.args.get("having"):
+        clauses += f" HAVING {w.text(node.args['having'].this, scope)}"
+    if node.args.get("qualify"):
+        clauses += f" QUALIFY {w.text(node.args['qualify'].this, scope)}"
+    if node.args.get("order"):
+        clauses += " ORDER BY " + ", ".join(
+            _order_item(w, item, outputs, scope, alias_only=distinct is not None)
+            for item in node.args["order"].expressions
+        )
+    clauses += _limits(w, node, scope)
+    columns = ", ".join(f"{output.value.text} AS {quote(output.name)}" for output in outputs)
+    text = f"SELECT {'DISTINCT ' if distinct is not None else ''}{columns}{clauses}"
+    return text, outputs
+
+
+def _aliased(node: exp.Select, outputs: Sequence[Output], scope: Scope) -> list[Output]:
+    """Outputs whose alias means no column, or means the same: what a name stands for is never a guess."""
+    written = {item.alias.lower() for item in node.expressions if isinstance(item, exp.Alias)}
+    return [output for output in outputs if output.name.lower() in written]
+
+
+def _clash(name: str, output: Output, scope: Scope) -> None:
+    column = scope.column(name) if not any(source.opaque for source in scope.sources) else None
+    if column is not None and column.text != output.value.text:
+        raise invalid_query(
+            f"{name} is both a column and an alias of another expression; rename the alias "
+            "(the embedded BigQuery does not choose between them)"
+        )
+
+
+def _group(w: Writer, group: exp.Group, outputs: Sequence[Output], scope: Scope) -> str:
+    only(group, "expressions", "all")
+    if group.args.get("all"):
+        return "ALL"
+    items = []
+    aliases = {output.name.lower(): output for output in outputs}
+    for item in group.expressions:
+        if isinstance(item, exp.Literal) and not item.is_string:
+            items.append(_ordinal(item, len(outputs)))
+        elif isinstance(item, exp.Rollup | exp.Cube | exp.GroupingSets):
+            raise not_supported(f"GROUP BY {what(item)}")
+        elif isinstance(item, exp.Column) and len(item.parts) == 1 and item.name.lower() in aliases:
+            output = aliases[item.name.lower()]
+            _clash(item.name, output, scope)
+            # By its place: a name would be looked up among DuckDB's columns first.
+            items.append(str([other is output for other in outputs].index(True) + 1))
+            _check_groupable(output.value, item.name)
+        else:
+            value = w.expr(item, scope)
+            _check_groupable(value, "an expression")
+            items.append(value.text)
+    return ", ".join(items)
+
+
+def _check_groupable(value: Sql, name: str) -> None:
+    if value.type is not None and (value.type.repeated or value.type.kind in ("RECORD", "JSON")):
+        raise invalid_query(f"Grouping by expressions of type {value.type} is not allowed: {name}")
+
+
+def _ordinal(item: exp.Literal, count: int) -> str:
+    if not str(item.this).isdigit() or not 1 <= int(item.this) <= count:
+        raise invalid_query(
+            f"The position {str(item.this)[:20]} is outside of the SELECT list, which has {count} columns"
+        )
+    return str(int(item.this))
+
+
+def _order_item(w: Writer, item: exp.Expr, outputs: Sequence[Output], scope: Scope, *, alias_only: bool) -> str:
+    key = item.this if isinstance(item, exp.Ordered) else item
+    if isinstance(key, exp.Literal) and not key.is_string:
+        return _ordinal(key, len(outputs)) + direction(item)
+    if isinstance(key, exp.Column) and len(key.parts) == 1:
+        # An alias comes before a column here.
+        places = [number for number, output in enumerate(outputs, 1) if output.name.lower() == key.name.lower()]
+        if len(places) > 1:
+            raise invalid_query(f"Column name {key.name} is ambiguous")
+        if places:
+            return str(places[0]) + direction(item)
+    elif not alias_only:
+        for column in key.find_all(exp.Column):
+            if len(column.parts) == 1 and column.name.lower() in scope.outputs:
+                _clash(column.name, scope.outputs[column.name.lower()], scope)
+    if alias_only:
+        # What SELECT DISTINCT dropped has no order: the same expression must be in the list.
+        text = w.text(key, scope)
+        places = [number for number, output in enumerate(outputs, 1) if output.value.text == text]
+        if not places:
+            raise invalid_query(
+                "ORDER BY clause expression references a column that is not in the SELECT DISTINCT list"
+            )
+        return str(places[0]) + direction(item)
+    return ordered(w, item, scope)
+
+
+def _outputs(w: Writer, node: exp.Select, scope: Scope) -> list[Output]:
+    outputs: list[Output] = []
+    unnamed = 0
+    for item in node.expressions:
+        if isinstance(item, exp.Star) or (isinstance(item, exp.Column) and isinstance(item.this, exp.Star)):
+            outputs += _star(w, item, scope)
+            continue
+        value = w.expr(item.this if isinstance(item, exp.Alias) else item, scope)
+        if isinstance(item, exp.Alias):
+            name = item.alias
+        elif isinstance(item, exp.Column | exp.Dot):
+            name = item.name if isinstance(item, exp.Column) else item.expression.name
+        else:
+            name, unnamed = f"f{unnamed}_", unnamed + 1
+        quote(name)
+        outputs.append(Output(name, value))
+    if not outputs:
+        raise invalid_query("SELECT list is empty")
+    return outputs
+
+
+def _star(w: Writer, item: exp.Expr, scope: Scope) -> list[Output]:
+    star = item.this if isinstance(item, exp.Column) else item
+    only(star, "except_", "replace")
+    columns = _members(item, scope) if isinstance(item, exp.Column) else _everything(scope)
+    dropped = {column.name.lower() for column in star.args.get("except_") or ()}
+    replaced = {alias.alias.lower(): w.expr(alias.this, scope) for alias in star.args.get("replace") or ()}
+    known = {column.name.lower() for column in columns}
+    for name in (*dropped, *replaced):
+        if name not in known:
+            raise invalid_query(f"Column {name} in SELECT * EXCEPT or REPLACE list does not exist")
+    return [
+        Output(column.name, replaced.get(column.name.lower(), column.value))
+        for column in columns
+        if column.name.lower() not in dropped
+    ]
+
+
+def _members(item: exp.Column, scope: Scope) -> list[Output]:
+    """The columns of ``alias.*``."""
+    path = [part.name for part in item.parts[:-1]]
+    if len(path) == 1:
+        source = scope.variable(path[0]) or scope.variable(path[0], implicit=True)
+        if source is not None:
+            if source.opaque or (source.value is not None and not source.columns):
+                raise not_supported("* of a value whose fields are not known here")
+            return list(source.columns.values())
+    value = scope.resolve(path)
+    if value.type is None or value.type.kind != "RECORD" or value.type.repeated or value.type.fields is None:
+        raise invalid_query("Dot-star is not supported for this type; a STRUCT is needed")
+    return [Output(name, Sql(f'{value.text}."{name}"', kind)) for name, kind in value.type.fields.values()]
+
+
+def _everything(scope: Scope) -> list[Output]:
+    """The columns of ``*``: what USING made one comes once, and first."""
+    if not scope.sources:
+        raise invalid_query("SELECT * must have a FROM clause")
+    columns: list[Output] = []
+    for name in scope.merged:
+        columns.append(next(source.columns[name] for source in scope.sources if name in source.columns))
+    for source in scope.sources:
+        if source.opaque:
+            raise not_supported("* with an array's element whose type is not known here")
+        if source.value is not None and not source.columns:
+            columns.append(Output("f0_", source.value))
+        columns += [column for name, column in source.columns.items() if name not in scope.merged]
+    return columns
+
+
+def _unique(outputs: Sequence[Output]) -> None:
+    seen: set[str] = set()
+    for output in outputs:
+        if output.name.lower() in seen:
+            raise invalid_query(f"Duplicate column names in the result are not supported. Found: {output.name}")
+        seen.add(output.name.lower())

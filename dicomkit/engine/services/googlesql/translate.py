@@ -1,0 +1,77 @@
+"""One GoogleSQL statement into one statement of DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlglot import exp
+
+from dicomkit.engine.services.bigquery_errors import invalid_query
+from dicomkit.engine.services.googlesql.aggregates import AGGREGATES
+from dicomkit.engine.services.googlesql.dates import DATE_FUNCTIONS, SAFE_DATE_FUNCTIONS
+from dicomkit.engine.services.googlesql.expressions import EXPRESSIONS
+from dicomkit.engine.services.googlesql.functions import FUNCTIONS, SAFE_FUNCTIONS
+from dicomkit.engine.services.googlesql.parser import parse
+from dicomkit.engine.services.googlesql.scope import Scope
+from dicomkit.engine.services.googlesql.select import write_query
+from dicomkit.engine.services.googlesql.writer import Parameter, PhysicalTable, Writer
+
+__all__ = ["Translation", "supported_functions", "translate"]
+
+_ALL = {**FUNCTIONS, **DATE_FUNCTIONS, **AGGREGATES}
+_SAFE = {**SAFE_FUNCTIONS, **SAFE_DATE_FUNCTIONS}
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """What DuckDB runs."""
+
+    sql: str
+    values: list[Any]
+    """Bound to ``$1``, ``$2``, ..."""
+    tables: list[tuple[PhysicalTable, frozenset[str] | None]]
+    """The tables that are read, each with the columns (lower case) that the statement may name, ``None`` for all."""
+
+
+def translate(
+    sql: str,
+    find_table: Callable[[Sequence[str]], PhysicalTable],
+    parameters: Mapping[str, Parameter] | Sequence[Parameter] = (),
+) -> Translation:
+    """The statement for DuckDB.
+
+    Parameters
+    ----------
+    sql
+        One query in GoogleSQL.
+    find_table
+        Table of a path of one to three names, or more where a name has dots; raises ``NotFound``.
+    parameters
+        By lower-case name, or in order.
+
+    Raises
+    ------
+    InvalidArgument
+        With the reason ``invalidQuery``: an error of syntax or of names and types, or something that BigQuery has and
+        the embedded engine does not; the message names it.
+    """
+    tree = parse(sql)
+    writer = Writer(find_table, parameters, EXPRESSIONS, _ALL, _SAFE, write_query)
+    try:
+        text, outputs = writer.query(tree, Scope())
+        star = any(True for _ in tree.find_all(exp.Star))
+    except RecursionError:
+        raise invalid_query("The query is nested too deeply") from None
+    names = [output.name.lower() for output in outputs]
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise invalid_query(f"Duplicate column names in the result are not supported. Found duplicate(s): {twice}")
+    named = None if star else frozenset(part.name.lower() for part in tree.find_all(exp.Identifier))
+    return Translation(text, writer.values, [(table, named) for table in writer.tables.values()])
+
+
+def supported_functions() -> list[str]:
+    """Names of the functions that can be called, for documents and messages."""
+    return sorted(_ALL)
