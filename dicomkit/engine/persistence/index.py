@@ -52,7 +52,7 @@ class NewInstance:
     packed: bytes
     """Whole metadata, DICOM JSON, compressed with *dictionary*."""
     dictionary: Dictionary
-    rows: Sequence[tuple[Sequence[int], bytes | None, str]] = ()
+    rows: Sequence[tuple[tuple[int, ...], bytes | None, str]] = ()
     """For tables: keys of the streams, the row in JSON (``None``: it cannot be streamed), and why it cannot."""
     elements: Elements | None = None
     """The metadata unpacked, where it is at hand; read back from *packed* when it is needed and is not."""

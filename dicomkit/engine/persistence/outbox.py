@@ -1,21 +1,30 @@
 """Rows on their way to BigQuery tables.
 
 A stored instance and its outbox rows are committed together, so that every acknowledged instance reaches each
-table at least once. A row leaves the outbox in the transaction that counts it as delivered, or as quarantined
-with its reason.
+table at least once. Rows of one commit that go to the same streams are one bundle, written, compressed, sent and
+removed together: instances of one upload resemble each other, and SQLite takes one blob sooner than a hundred. A bundle
+leaves the outbox in the transaction that counts its rows as delivered, or as quarantined with a reason.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
 from dicomkit.engine.persistence.database import next_keys
 
-__all__ = ["NewRow", "Outbox", "Rejected", "StreamRow", "Waiting"]
+__all__ = ["Bundle", "NewRow", "Outbox", "StreamRow"]
+
+
+BUNDLE_ROWS = 500
+"""Most rows of a bundle."""
+
+BUNDLE_BYTES = 4 << 20
+"""Most JSON of a bundle, unless one row alone is larger."""
 
 
 class StreamRow(NamedTuple):
@@ -36,29 +45,22 @@ class StreamRow(NamedTuple):
 class NewRow(NamedTuple):
     """The row of one instance, for the streams that take this form of it."""
 
-    streams: Sequence[int]
-    insert_id: str
+    streams: tuple[int, ...]
     row: bytes | None
-    """``None`` when the row cannot be streamed."""
+    """JSON in one line; ``None`` when the row cannot be streamed."""
     reason: str
     """Why it cannot."""
-    instance_key: int
 
 
-class Waiting(NamedTuple):
-    """A row in the outbox."""
+class Bundle(NamedTuple):
+    """Rows of one commit that wait for one stream."""
 
     key: int
-    payload_key: int
+    """Key of the outbox entry."""
+    bundle_key: int
     insert_id: str
-    row: bytes
-
-
-class Rejected(NamedTuple):
-    """A row that the table refused."""
-
-    waiting: Waiting
-    reason: str
+    """What the insert ids of the rows begin with; the place of the row follows."""
+    rows: list[bytes]
 
 
 class Outbox:
@@ -67,8 +69,9 @@ class Outbox:
     Every method that takes a connection runs inside the caller's transaction.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._next = next_keys(connection, "payloads", "outbox")
+    def __init__(self, connection: sqlite3.Connection, home_id: str) -> None:
+        self._home_id = home_id
+        self._next = next_keys(connection, "bundles", "outbox")
 
     @property
     def last_key(self) -> int:
@@ -107,7 +110,7 @@ class Outbox:
     def waiting_facts(self, connection: sqlite3.Connection, stream_key: int) -> tuple[int, float | None]:
         """How many rows wait for a stream, and since when the oldest does."""
         count, oldest = connection.execute(
-            "SELECT COUNT(*), MIN(created) FROM outbox WHERE stream_key = ?", (stream_key,)
+            "SELECT COALESCE(SUM(row_count), 0), MIN(created) FROM outbox WHERE stream_key = ?", (stream_key,)
         ).fetchone()
         return count, oldest
 
@@ -119,60 +122,69 @@ class Outbox:
 
     def add(self, connection: sqlite3.Connection, rows: Iterable[NewRow], created: float) -> int:
         """Write *rows* and return how many wait for delivery by it."""
-        payloads: list[tuple[Any, ...]] = []
-        outbox: list[tuple[Any, ...]] = []
+        waiting: dict[tuple[int, ...], list[bytes]] = {}
         for new in rows:
-            if new.row is None:
-                for stream in new.streams:
-                    self._quarantine(connection, stream, None, new.instance_key, new.reason, created)
+            if new.row is not None:
+                waiting.setdefault(new.streams, []).append(new.row)
                 continue
-            payload = self._next["payloads"]
-            self._next["payloads"] = payload + 1
-            payloads.append((payload, new.insert_id, new.row))
             for stream in new.streams:
-                outbox.append((self._next["outbox"], stream, payload, created))
-                self._next["outbox"] += 1
-        connection.executemany("INSERT INTO payloads VALUES (?,?,?)", payloads)
-        connection.executemany("INSERT INTO outbox VALUES (?,?,?,?)", outbox)
-        return len(outbox)
+                self._quarantine(connection, stream, None, new.reason, created)
+        count = 0
+        for streams, lines in waiting.items():
+            for bundle in _portions(lines):
+                key = self._next["bundles"]
+                self._next["bundles"] = key + 1
+                insert_id = f"{self._home_id}-{int(created * 1e6):x}-{key:x}"
+                packed = zlib.compress(b"\n".join(bundle), 1)
+                connection.execute("INSERT INTO bundles VALUES (?,?,?)", (key, insert_id, packed))
+                for stream in streams:
+                    entry = self._next["outbox"]
+                    self._next["outbox"] = entry + 1
+                    connection.execute(
+                        "INSERT INTO outbox VALUES (?,?,?,?,?)", (entry, stream, key, len(bundle), created)
+                    )
+                    count += len(bundle)
+        return count
 
-    def take(self, connection: sqlite3.Connection, stream_key: int, limit: int, max_bytes: int) -> list[Waiting]:
-        """The oldest rows that wait for a stream, at most *limit* of them and about *max_bytes*."""
-        taken: list[Waiting] = []
-        size = 0
+    def take(self, connection: sqlite3.Connection, stream_key: int, max_rows: int, max_bytes: int) -> list[Bundle]:
+        """The oldest bundles that wait for a stream, up to about *max_rows* and *max_bytes* together."""
+        taken: list[Bundle] = []
+        count = size = 0
         cursor = connection.execute(
-            "SELECT o.key, o.payload_key, p.insert_id, p.row FROM outbox o JOIN payloads p ON p.key = o.payload_key "
-            "WHERE o.stream_key = ? ORDER BY o.key LIMIT ?",
-            (stream_key, limit),
+            "SELECT o.key, o.bundle_key, b.insert_id, b.packed FROM outbox o JOIN bundles b ON b.key = o.bundle_key "
+            "WHERE o.stream_key = ? ORDER BY o.key",
+            (stream_key,),
         )
-        for row in cursor:
-            taken.append(Waiting(*row))
-            size += len(row[3])
-            if size >= max_bytes:
+        for key, bundle_key, insert_id, packed in cursor:
+            text = zlib.decompress(packed)
+            rows = text.split(b"\n")
+            count += len(rows)
+            size += len(text)
+            if taken and (count > max_rows or size > max_bytes):
                 break
+            taken.append(Bundle(key, bundle_key, insert_id, rows))
+        cursor.close()
         return taken
 
     def settle(
         self,
         connection: sqlite3.Connection,
         stream_key: int,
-        delivered: Sequence[Waiting],
-        rejected: Sequence[Rejected],
+        bundles: Sequence[Bundle],
+        rejected: Sequence[tuple[bytes, str]],
         now: float,
     ) -> None:
-        """Take rows out of the outbox: *delivered* are in the table, *rejected* never will be."""
+        """Take *bundles* out of the outbox: their rows are in the table, but for *rejected* (row, reason)."""
+        connection.executemany("DELETE FROM outbox WHERE key = ?", [(b.key,) for b in bundles])
         connection.executemany(
-            "DELETE FROM outbox WHERE key = ?", [(w.key,) for w in (*delivered, *(r.waiting for r in rejected))]
+            "DELETE FROM bundles WHERE key = ? AND NOT EXISTS (SELECT 1 FROM outbox WHERE bundle_key = bundles.key)",
+            [(b.bundle_key,) for b in bundles],
         )
-        for refused in rejected:
-            self._quarantine(connection, stream_key, refused.waiting.payload_key, None, refused.reason, now)
-        connection.executemany(
-            "DELETE FROM payloads WHERE key = ? AND NOT EXISTS (SELECT 1 FROM outbox WHERE payload_key = payloads.key)"
-            " AND NOT EXISTS (SELECT 1 FROM quarantine WHERE payload_key = payloads.key)",
-            [(w.payload_key,) for w in delivered],
-        )
+        for row, reason in rejected:
+            self._quarantine(connection, stream_key, row, reason, now)
+        delivered = sum(len(b.rows) for b in bundles) - len(rejected)
         connection.execute(
-            "UPDATE streams SET delivered = delivered + ?, stall = NULL WHERE key = ?", (len(delivered), stream_key)
+            "UPDATE streams SET delivered = delivered + ?, stall = NULL WHERE key = ?", (delivered, stream_key)
         )
         self._drop_if_finished(connection, stream_key)
 
@@ -184,17 +196,11 @@ class Outbox:
         )
 
     def _quarantine(
-        self,
-        connection: sqlite3.Connection,
-        stream_key: int,
-        payload_key: int | None,
-        instance_key: int | None,
-        reason: str,
-        now: float,
+        self, connection: sqlite3.Connection, stream_key: int, row: bytes | None, reason: str, now: float
     ) -> None:
         connection.execute(
-            "INSERT INTO quarantine (stream_key, payload_key, instance_key, reason, created) VALUES (?,?,?,?,?)",
-            (stream_key, payload_key, instance_key, reason, now),
+            "INSERT INTO quarantine (stream_key, row, reason, created) VALUES (?,?,?,?)",
+            (stream_key, row, reason, now),
         )
         connection.execute("UPDATE streams SET failed = failed + 1, refusal = ? WHERE key = ?", (reason, stream_key))
 
@@ -214,3 +220,17 @@ class Outbox:
             (store_key, up_to),
         )
         return [row[0] for row in rows]
+
+
+def _portions(lines: Sequence[bytes]) -> Iterator[list[bytes]]:
+    """*lines* in portions that can be unpacked in memory, and of which several make one insert."""
+    portion: list[bytes] = []
+    size = 0
+    for line in lines:
+        if portion and (size + len(line) > BUNDLE_BYTES or len(portion) >= BUNDLE_ROWS):
+            yield portion
+            portion, size = [], 0
+        portion.append(line)
+        size += len(line)
+    if portion:
+        yield portion

@@ -61,13 +61,13 @@ CREATE TABLE streams (
     key INTEGER PRIMARY KEY, store_key INTEGER NOT NULL, table_uri TEXT NOT NULL, config BLOB NOT NULL,
     active INTEGER NOT NULL, delivered INTEGER NOT NULL, failed INTEGER NOT NULL, stall TEXT, refusal TEXT,
     UNIQUE (store_key, table_uri));
-CREATE TABLE payloads (key INTEGER PRIMARY KEY, insert_id TEXT NOT NULL, row BLOB NOT NULL);
+CREATE TABLE bundles (key INTEGER PRIMARY KEY, insert_id TEXT NOT NULL, packed BLOB NOT NULL);
 CREATE TABLE outbox (
-    key INTEGER PRIMARY KEY, stream_key INTEGER NOT NULL, payload_key INTEGER NOT NULL, created REAL NOT NULL);
+    key INTEGER PRIMARY KEY, stream_key INTEGER NOT NULL, bundle_key INTEGER NOT NULL, row_count INTEGER NOT NULL,
+    created REAL NOT NULL);
 CREATE INDEX outbox_stream ON outbox (stream_key);
-CREATE INDEX outbox_payload ON outbox (payload_key);
+CREATE INDEX outbox_bundle ON outbox (bundle_key);
 CREATE TABLE quarantine (
-    key INTEGER PRIMARY KEY, stream_key INTEGER NOT NULL, payload_key INTEGER, instance_key INTEGER,
-    reason TEXT NOT NULL, created REAL NOT NULL);
+    key INTEGER PRIMARY KEY, stream_key INTEGER NOT NULL, row BLOB, reason TEXT NOT NULL, created REAL NOT NULL);
 CREATE INDEX quarantine_stream ON quarantine (stream_key);
 """

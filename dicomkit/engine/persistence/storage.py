@@ -30,7 +30,7 @@ class Storage:
                 self.home_id = catalog.setting(connection, "home_id", uuid.uuid4().hex[:12])
                 self.metadata = Metadata()
                 self.index = Index(connection, self.metadata)
-                self.outbox = Outbox(connection)
+                self.outbox = Outbox(connection, self.home_id)
                 self.blobs = BlobStore(home.blobs, catalog.segments(connection))
         except BaseException:
             self.database.close()

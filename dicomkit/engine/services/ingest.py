@@ -259,12 +259,7 @@ class Ingest:
         return places
 
     def _outbox_rows(self, items: Iterable[NewInstance]) -> list[NewRow]:
-        home = self._storage.home_id
-        return [
-            NewRow(streams, f"{home}-{item.key}-{item.updated}", row, reason, item.key)
-            for item in items
-            for streams, row, reason in item.rows
-        ]
+        return [NewRow(streams, row, reason) for item in items for streams, row, reason in item.rows]
 
 
 def _check_part_type(part: Part) -> None:

@@ -36,7 +36,7 @@ class RowForm(NamedTuple):
 
     is_json: bool
     source_store: str | None
-    streams: Sequence[int]
+    streams: tuple[int, ...]
 
 
 class StorePlan(NamedTuple):
@@ -53,7 +53,8 @@ def row_forms(store_name: str, streams: Iterable[tuple[int, Mapping[str, Any]]])
     for key, config in streams:
         forms.setdefault(("schemaJson" in config, bool(config.get("includeSourceStore"))), []).append(key)
     return [
-        RowForm(is_json, store_name if with_source else None, keys) for (is_json, with_source), keys in forms.items()
+        RowForm(is_json, store_name if with_source else None, tuple(keys))
+        for (is_json, with_source), keys in forms.items()
     ]
 
 
@@ -102,12 +103,12 @@ def prepare(part: Part, store: StorePlan, storage_class: str, metadata: Metadata
 
 def rows_of(
     found: Part10, forms: Sequence[RowForm], updated: int, storage_class: str, size: int
-) -> list[tuple[Sequence[int], bytes | None, str]]:
+) -> list[tuple[tuple[int, ...], bytes | None, str]]:
     """Rows of an instance for tables, while its numbers are still the text of the file.
 
     An instance that has no row is stored all the same: streaming never fails a store request.
     """
-    made: list[tuple[Sequence[int], bytes | None, str]] = []
+    made: list[tuple[tuple[int, ...], bytes | None, str]] = []
     for form in forms:
         try:
             row = (build_json_row if form.is_json else build_row)(

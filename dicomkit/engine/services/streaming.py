@@ -19,7 +19,7 @@ from typing import Any
 from dicomkit.bigquery.table_uri import parse_uri
 from dicomkit.engine.crash_points import crash_point
 from dicomkit.engine.persistence import catalog
-from dicomkit.engine.persistence.outbox import Rejected, StreamRow
+from dicomkit.engine.persistence.outbox import StreamRow
 from dicomkit.engine.persistence.storage import Storage
 from dicomkit.engine.services.table_writer import TableWriter
 from dicomkit.errors import ApiError
@@ -36,7 +36,10 @@ BATCH_BYTES = 16 << 20
 """About the most JSON of one insert."""
 
 DELAY_S = 0.25
-"""How long a row waits for others to come along."""
+"""How long it must be quiet before rows are sent that are no full batch."""
+
+MAX_DELAY_S = 2.0
+"""How long a row waits at most where it is never quiet."""
 
 _BACKOFF_S = 0.25
 _BACKOFF_MAX_S = 60.0
@@ -71,7 +74,7 @@ class Streaming:
         self._state = threading.Condition()
         self._thread: threading.Thread | None = None
         self._new_rows = 0
-        self._first_new = 0.0
+        self._first_new = self._last_new = 0.0
         self._is_urgent = False
         self._stop_at: float | None = None
         self._failures: dict[int, _Failure] = {}
@@ -82,8 +85,9 @@ class Streaming:
     def notify(self, rows: int) -> None:
         """*rows* have come into the outbox."""
         with self._state:
+            self._last_new = time.monotonic()
             if not self._new_rows:
-                self._first_new = time.monotonic()
+                self._first_new = self._last_new
             self._new_rows += rows
             self._start()
             self._state.notify_all()
@@ -184,14 +188,17 @@ class Streaming:
             self._is_urgent
             or self._stop_at is not None
             or self._new_rows >= BATCH_ROWS
-            or (self._new_rows > 0 and now >= self._first_new + DELAY_S)
+            or (self._new_rows > 0 and now >= self._send_at())
             or any(failure.not_before <= now for failure in self._failures.values())
         )
+
+    def _send_at(self) -> float:
+        return min(self._last_new + DELAY_S, self._first_new + MAX_DELAY_S)
 
     def _pause(self) -> float | None:
         times = [failure.not_before for failure in self._failures.values()]
         if self._new_rows:
-            times.append(self._first_new + DELAY_S)
+            times.append(self._send_at())
         return max(0.001, min(times) - time.monotonic()) if times else None
 
     def _pass(self, ignore_backoff: bool) -> None:
@@ -223,24 +230,19 @@ class Streaming:
         """Deliver one batch; ``False`` when nothing waits."""
         outbox = self._storage.outbox
         with self._storage.database.read() as connection:
-            waiting = outbox.take(connection, stream.key, BATCH_ROWS, BATCH_BYTES)
-        if not waiting:
+            bundles = outbox.take(connection, stream.key, BATCH_ROWS, BATCH_BYTES)
+        if not bundles:
             return False
         crash_point("pre_flush")
         if self._writer is None:
             self._writer = self._make_writer()
-        refused = self._writer.write(
-            parse_uri(stream.table_uri), [w.row for w in waiting], [w.insert_id for w in waiting]
-        )
+        rows = [row for bundle in bundles for row in bundle.rows]
+        insert_ids = [f"{bundle.insert_id}-{place}" for bundle in bundles for place in range(len(bundle.rows))]
+        refused = self._writer.write(parse_uri(stream.table_uri), rows, insert_ids)
         crash_point("post_send_pre_mark")
         with self._storage.database.write() as connection:
-            outbox.settle(
-                connection,
-                stream.key,
-                [w for i, w in enumerate(waiting) if i not in refused],
-                [Rejected(waiting[i], reason) for i, reason in refused.items()],
-                time.time(),
-            )
+            rejected = [(rows[i], reason) for i, reason in refused.items()]
+            outbox.settle(connection, stream.key, bundles, rejected, time.time())
         crash_point("post_mark")
         return True
 

@@ -277,12 +277,12 @@ def test_streams_of_a_deleted_store_still_get_what_was_acknowledged(engine: Engi
 
 
 def test_the_outbox_is_empty_after_delivery(engine: Engine) -> None:
-    """Rows and payloads go together, also where two streams share a payload."""
+    """Entries and bundles go together, also where two streams share a bundle."""
     http = client(engine, resource=streamed_to(T, U))
     store(http, *(instance() for _ in range(5)))
     drain(http)
     with engine.storage.database.read() as connection:
-        left = [connection.execute(f"SELECT COUNT(*) FROM {t}").fetchone()[0] for t in ("outbox", "payloads")]
+        left = [connection.execute(f"SELECT COUNT(*) FROM {t}").fetchone()[0] for t in ("outbox", "bundles")]
     assert left == [0, 0]
 
 
