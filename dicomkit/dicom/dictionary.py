@@ -10,7 +10,8 @@ import difflib
 import re
 from functools import lru_cache
 
-from pydicom.datadict import DicomDictionary, RepeatersDictionary, private_dictionaries
+# The tables are public in pydicom.datadict, though it only imports them.
+from pydicom.datadict import DicomDictionary, RepeatersDictionary, private_dictionaries  # type: ignore[attr-defined]
 
 from dicomkit.errors import InvalidArgument
 
