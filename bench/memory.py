@@ -99,7 +99,7 @@ def _child(folder: Path, mebibytes: int) -> dict[str, dict[str, float]]:
         store = dataset.create_store("big")
         small = folder / "small.dcm"
         _multi_frame(small, 1)
-        # Imports and caches first; the small instance goes away again, the big one has the same UIDs.
+        # Imports and caches first, in a store of its own: the big instance has the same UIDs.
         warm = dataset.create_store("warm")
         warm.upload([small])
         warm.retrieve(*uids, to=folder / "small-back.dcm")
