@@ -21,6 +21,9 @@ __all__ = ["run"]
 RETRY_S = 30.0
 """How long a request that failed in passing is repeated; Google's default of 10 minutes looks like a hang."""
 
+RETRY_NEAR_S = 5.0
+"""The same for a dicomkit engine, which is not behind a busy frontend."""
+
 
 def run(connection: Connection, text: str, *, project: str, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
     """Run GoogleSQL and return its rows, typed as ``frames.arrow`` says.
@@ -43,7 +46,8 @@ def run(connection: Connection, text: str, *, project: str, params: Mapping[str,
     from google.cloud.bigquery.retry import DEFAULT_RETRY
 
     endpoint = connection.bigquery_endpoint
-    retry = DEFAULT_RETRY.with_timeout(RETRY_S)
+    retry_s = RETRY_NEAR_S if endpoint else RETRY_S
+    retry = DEFAULT_RETRY.with_timeout(retry_s)
     config = bigquery.QueryJobConfig(query_parameters=[_parameter(name, v) for name, v in (params or {}).items()])
     try:
         client = bigquery.Client(
@@ -51,11 +55,12 @@ def run(connection: Connection, text: str, *, project: str, params: Mapping[str,
             _http=connection.session,
             client_options=ClientOptions(api_endpoint=endpoint) if endpoint else None,
         )
-        job = client.query(text, job_config=config, retry=retry)
+        # job_retry would repeat the whole of it for up to 40 minutes more.
+        job = client.query(text, job_config=config, retry=retry, job_retry=None)
         # REST only: with the storage library installed, the default would call Google whatever the endpoint is.
-        return frame_of_arrow(job.result(retry=retry).to_arrow(create_bqstorage_client=False))
+        return frame_of_arrow(job.result(retry=retry, job_retry=None).to_arrow(create_bqstorage_client=False))
     except exceptions.RetryError as error:
-        raise DeadlineExceeded(f"BigQuery did not answer within {RETRY_S:.0f} s") from error
+        raise DeadlineExceeded(f"BigQuery did not answer within {retry_s:g} s") from error
     except exceptions.GoogleAPICallError as error:
         # The cause is a page of the client's own retries; what BigQuery said is in ours.
         raise _ours(error) from None

@@ -55,7 +55,7 @@ def test_types_do_not_depend_on_the_rows(conn: dk.Dataset) -> None:
     store = conn.create_store("ct", stream_to="bq://local.imaging.ct")
     store.upload(ct_slice())
     columns = """1 AS i, 1.5 AS f, TRUE AS b, 'x' AS s, DATE '2024-02-29' AS d, TIME '10:30:00.5' AS t,
-        TIMESTAMP '2024-02-29 10:30:00+01' AS ts, DATETIME '2024-02-29 10:30:00' AS dt, NUMERIC '1.10' AS n,
+        TIMESTAMP '2024-02-29 10:30:00+01' AS ts, DATETIME '2024-02-29 10:30:00' AS civil, NUMERIC '1.10' AS n,
         [1, 2] AS arr, STRUCT(1 AS x) AS rec, [STRUCT(1 AS x)] AS recs"""
     one = store.sql(f"SELECT {columns}")
     none = store.sql(f"SELECT * FROM (SELECT {columns}) WHERE FALSE")
@@ -65,14 +65,14 @@ def test_types_do_not_depend_on_the_rows(conn: dk.Dataset) -> None:
     assert dtypes.pop("n").startswith("decimal")
     assert dtypes == {
         **{"i": "Int64", "f": "Float64", "b": "boolean", "s": "str", "d": "datetime64[us]", "t": "timedelta64[us]"},
-        **{"ts": "datetime64[us, UTC]", "dt": "datetime64[us]", "arr": "object", "rec": "object", "recs": "object"},
+        **{"ts": "datetime64[us, UTC]", "civil": "datetime64[us]", "arr": "object", "rec": "object", "recs": "object"},
     }
     row = one.iloc[0]
     assert (row.i, row.f, row.b, row.s) == (1, 1.5, True, "x")
     assert row.d == pd.Timestamp("2024-02-29")
     assert row.t == pd.Timedelta(hours=10, minutes=30, milliseconds=500)
     assert row.ts == pd.Timestamp("2024-02-29 09:30", tz="UTC")
-    assert row.dt == pd.Timestamp("2024-02-29 10:30")
+    assert row.civil == pd.Timestamp("2024-02-29 10:30")
     assert row.n == decimal.Decimal("1.10")
     assert (row.arr, row.rec, row.recs) == ((1, 2), {"x": 1}, [{"x": 1}])
 
