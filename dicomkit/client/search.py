@@ -90,16 +90,18 @@ class Search:
         LenientValueWarning
             Values that break the rules of their VR are missing.
         """
-        query = self.query
-        columns = search_columns(query.level, query.fields)
-        builder = ColumnBuilder(columns, all_fields=ALL in query.fields)
-        is_complete = True
-        with without_collector():
-            for rows, is_complete in self._pages():  # noqa: B007 - its last value is wanted
-                builder.extend(rows)
-        frame = builder.frame()
+        with without_collector():  # until the frame is there: no row outlives this block
+            frame, is_complete = self._built()
         frame.attrs["complete"] = is_complete
         return frame
+
+    def _built(self) -> tuple[pd.DataFrame, bool]:
+        query = self.query
+        builder = ColumnBuilder(search_columns(query.level, query.fields), all_fields=ALL in query.fields)
+        is_complete = True
+        for rows, is_complete in self._pages():  # noqa: B007 - its last value is wanted
+            builder.extend(rows)
+        return builder.frame(), is_complete
 
     @property
     def _page_size(self) -> int:
@@ -173,4 +175,4 @@ class Search:
         return fresh
 
     def _warn(self, what: str) -> None:
-        warnings.warn(f"the result is not complete: {what}", PartialResultsWarning, stacklevel=5)
+        warnings.warn(f"the result is not complete: {what}", PartialResultsWarning, stacklevel=6)

@@ -95,7 +95,7 @@ class ColumnBuilder:
                     f"{column.name}: {bad} of {self.length} values break the rules of {column.vr or 'their VR'} "
                     "and are missing here; metadata() gives them as they are",
                     LenientValueWarning,
-                    stacklevel=4,
+                    stacklevel=5,
                 )
         return pd.DataFrame(arrays, index=pd.RangeIndex(self.length), copy=False)
 
