@@ -78,12 +78,12 @@ class Engine:
         self.operations = Operations(self.storage)
         self.removal = Removal(self.storage)
         self.datasets = Datasets(self.storage, self.operations, self.removal)
-        self.dicom_stores = DicomStores(self.storage, self.removal)
         self.search = Search(self.storage, mode)
         self.retrieve = Retrieve(self.storage)
         make_datasets = mode == "friendly"
         # Nothing below refers to the engine, so that one that is forgotten is closed and its folder freed.
         self.streaming = Streaming(self.storage, lambda: TableWriter(warehouse.service(), make_datasets=make_datasets))
+        self.dicom_stores = DicomStores(self.storage, self.removal, self.streaming.warm_up)
         self.ingest = Ingest(self.storage, self.streaming.notify)
         self._map = _route_map()
         self._close = weakref.finalize(self, _close, self.streaming, warehouse, self.storage, self.home)

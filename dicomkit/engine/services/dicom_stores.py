@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dicomkit.engine.persistence import catalog
@@ -17,11 +17,20 @@ __all__ = ["DicomStores"]
 
 
 class DicomStores:
-    """The DICOM stores of a home."""
+    """The DICOM stores of a home.
 
-    def __init__(self, storage: Storage, removal: Removal) -> None:
+    Parameters
+    ----------
+    storage, removal
+        The home's files, and what deletes.
+    on_streams
+        Called when a store was given something to stream to.
+    """
+
+    def __init__(self, storage: Storage, removal: Removal, on_streams: Callable[[], None]) -> None:
         self._storage = storage
         self._removal = removal
+        self._on_streams = on_streams
 
     def create(self, name: DicomStoreName, body: dict[str, Any]) -> dict[str, Any]:
         """Make a store and return it.
@@ -77,3 +86,5 @@ class DicomStores:
     def _set_streams(self, connection: Connection, key: int, resource: Mapping[str, Any]) -> None:
         destinations = [config.get("bigqueryDestination") for config in resource.get("streamConfigs", ())]
         self._storage.outbox.set_streams(connection, key, {d["tableUri"]: d for d in destinations if d})
+        if any(destinations):
+            self._on_streams()

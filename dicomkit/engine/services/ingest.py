@@ -18,6 +18,7 @@ from typing import Literal
 from dicomkit.dicom.media_type import parse_media_type
 from dicomkit.dicom.multipart import Part
 from dicomkit.dicom.reader import read_part10
+from dicomkit.engine.collection_pause import collection_paused
 from dicomkit.engine.crash_points import crash_point
 from dicomkit.engine.persistence import catalog
 from dicomkit.engine.persistence.blobs import Place
@@ -161,7 +162,8 @@ class Ingest:
         """What will be written of *part*; ``None``, with the reason in *results*, when nothing will."""
         try:
             _check_part_type(part)
-            item = prepare(part, store, storage_class, self._storage.metadata)
+            with collection_paused():
+                item = prepare(part, store, storage_class, self._storage.metadata)
         except DicomFormatError as exc:
             results.append(StoreResult(number, "failed", reason=str(exc)))
             return None

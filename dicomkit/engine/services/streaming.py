@@ -39,7 +39,7 @@ DELAY_S = 0.25
 """How long it must be quiet before rows are sent that are no full batch."""
 
 MAX_DELAY_S = 2.0
-"""How long a row waits at most where it is never quiet."""
+"""How long a row waits at most where it is never quiet; sending beside an upload costs both of them more."""
 
 _BACKOFF_S = 0.25
 _BACKOFF_MAX_S = 60.0
@@ -76,6 +76,7 @@ class Streaming:
         self._new_rows = 0
         self._first_new = self._last_new = 0.0
         self._is_urgent = False
+        self._is_warm_wanted = False
         self._stop_at: float | None = None
         self._failures: dict[int, _Failure] = {}
         with storage.database.read() as connection:
@@ -89,6 +90,13 @@ class Streaming:
             if not self._new_rows:
                 self._first_new = self._last_new
             self._new_rows += rows
+            self._start()
+            self._state.notify_all()
+
+    def warm_up(self) -> None:
+        """Something will be streamed: load what that takes, in the thread, before the first row comes."""
+        with self._state:
+            self._is_warm_wanted = True
             self._start()
             self._state.notify_all()
 
@@ -167,13 +175,18 @@ class Streaming:
     def _run(self) -> None:
         while True:
             with self._state:
-                while not self._is_due():
+                while not (self._is_due() or self._is_warm_wanted):
                     self._state.wait(self._pause())
-                is_last = self._stop_at is not None
-                ignore_backoff, self._is_urgent = self._is_urgent, False
-                self._new_rows = 0
+                is_due, is_last = self._is_due(), self._stop_at is not None
+                self._is_warm_wanted = False
+                if is_due:
+                    ignore_backoff, self._is_urgent = self._is_urgent, False
+                    self._new_rows = 0
             try:
-                self._pass(ignore_backoff)
+                if is_due:
+                    self._pass(ignore_backoff)
+                else:
+                    self._warm_writer()
             except Exception as exc:  # noqa: BLE001 - the catalog failed; the thread must live to try again
                 _log.error("streaming is interrupted: %s", type(exc).__name__)
                 time.sleep(0.0 if is_last else _BACKOFF_S)
@@ -234,17 +247,21 @@ class Streaming:
         if not bundles:
             return False
         crash_point("pre_flush")
-        if self._writer is None:
-            self._writer = self._make_writer()
+        writer = self._warm_writer()
         rows = [row for bundle in bundles for row in bundle.rows]
         insert_ids = [f"{bundle.insert_id}-{place}" for bundle in bundles for place in range(len(bundle.rows))]
-        refused = self._writer.write(parse_uri(stream.table_uri), rows, insert_ids)
+        refused = writer.write(parse_uri(stream.table_uri), rows, insert_ids)
         crash_point("post_send_pre_mark")
         with self._storage.database.write() as connection:
             rejected = [(rows[i], reason) for i, reason in refused.items()]
             outbox.settle(connection, stream.key, bundles, rejected, time.time())
         crash_point("post_mark")
         return True
+
+    def _warm_writer(self) -> TableWriter:
+        if self._writer is None:
+            self._writer = self._make_writer()
+        return self._writer
 
     def _failed(self, stream: StreamRow, exc: Exception) -> None:
         """Keep the reason, and try again later."""
