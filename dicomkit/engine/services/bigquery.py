@@ -79,6 +79,13 @@ class BigQueryService:
             reference, rows, skip_invalid_rows=skip_invalid_rows, ignore_unknown_values=ignore_unknown_values
         )
 
+    def insert_whole(self, reference: TableReference, lines: Sequence[bytes], insert_ids: Sequence[str]) -> bool:
+        """Insert rows that are JSON already, all or none; ``False`` when one of them does not fit the table.
+
+        For a caller that is nearly always right: what is wrong with which row, :meth:`insert_all` tells.
+        """
+        return self._streaming.insert_whole(reference, lines, insert_ids)
+
     def list_rows(self, reference: TableReference, args: Mapping[str, Any]) -> bytes:
         """``tabledata.list``: the answer's body."""
         entry = self.tables.entry(reference)

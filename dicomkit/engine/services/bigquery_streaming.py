@@ -92,6 +92,13 @@ class Streaming:
             if found is not None:
                 return found
 
+    def insert_whole(self, reference: TableReference, lines: Sequence[bytes], insert_ids: Sequence[str]) -> bool:
+        """Insert *lines*, one JSON object each, all or none; ``False`` when one does not fit or there is no table."""
+        entry = self._catalog.tables.get(reference)
+        if entry is None or not entry.fields or len(lines) > MAX_ROWS:
+            return False
+        return self._insert(entry, lines, [{"insertId": insert_id} for insert_id in insert_ids])
+
     def forget(self, entry: TableEntry) -> None:
         """Forget the insertIds of a table that is gone."""
         self._seen = {key: when for key, when in self._seen.items() if key[0] != entry.number}

@@ -98,6 +98,8 @@ def prepare(part: Part, store: StorePlan, storage_class: str, metadata: Metadata
         packed=dictionary.pack(text),
         dictionary=dictionary,
         rows=rows,
+        # The first of a series is asked for more than its own lines; a large one is read back instead of kept.
+        elements=elements if dictionary.data == text else None,
     )
 
 

@@ -50,7 +50,6 @@ class TableService(Protocol):
     ) -> Sequence[Mapping[str, Any]]:
         """Insert rows, ``{"insertId": ..., "json": row or its JSON in bytes}``, and return ``insertErrors``."""
 
-
     def insert_whole(self, ref: TableReference, lines: Sequence[bytes], insert_ids: Sequence[str]) -> bool:
         """Insert rows, all or none; ``False`` when one does not fit the table, or there is none."""
 
@@ -90,11 +89,9 @@ class TableWriter:
             Nothing, or not all, could be inserted for a reason that is not the rows'; they may be sent again, since
             each has its insert id.
         """
-        if table in self._tables:
-            crash_point("mid_flush")
-            # Nearly always the table has every column already; then no row is looked at here.
-            if self._service.insert_whole(table, rows, insert_ids):
-                return {}
+        # Nearly always the table has every column already; then no row is looked at here.
+        if table in self._tables and self._insert_whole(table, rows, insert_ids):
+            return {}
         try:
             return self._write(table, rows, insert_ids, range(len(rows)))
         except NotFound:
@@ -102,6 +99,15 @@ class TableWriter:
             if self._tables.pop(table, None) is None:
                 raise
             return self._write(table, rows, insert_ids, range(len(rows)))
+
+    def _insert_whole(self, table: TableReference, rows: Sequence[Line], insert_ids: Sequence[str]) -> bool:
+        crash_point("mid_flush")
+        try:
+            return self._service.insert_whole(table, rows, insert_ids)
+        except ApiError:
+            raise
+        except Exception:  # noqa: BLE001 - a defect; which row brings it out is found by the other way
+            return False
 
     def _write(
         self, table: TableReference, rows: Sequence[Line], insert_ids: Sequence[str], places: Sequence[int]

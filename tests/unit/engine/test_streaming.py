@@ -303,6 +303,12 @@ class Failing:
             raise self.failures.pop(0)
         return self._service.insert_all(*args, **kwargs)
 
+    def insert_whole(self, *args: Any, **kwargs: Any) -> Any:
+        self.calls += 1
+        if self.failures:
+            raise self.failures.pop(0)
+        return self._service.insert_whole(*args, **kwargs)
+
 
 def test_a_failure_that_passes_is_tried_again(engine: Engine) -> None:
     """After 503 and 429 the rows arrive, once, and the reason is gone from the status."""
