@@ -116,6 +116,8 @@ class Engine:
             response = route.handler(self, request, **path)
         except Exception as exc:  # noqa: BLE001 - the one place where an error becomes an answer
             response = _error_response(exc, method_id)
+        # Whatever is in a file, no browser may guess that it is a page.
+        response.headers["X-Content-Type-Options"] = "nosniff"
         if _log.isEnabledFor(logging.DEBUG):
             # The path holds UIDs; the method id says what it was.
             milliseconds = (time.perf_counter() - begin) * 1e3

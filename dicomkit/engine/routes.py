@@ -7,13 +7,10 @@ what a row is and makes Werkzeug's map of all of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from werkzeug.routing import Map, Rule
-from werkzeug.wrappers import Request, Response
-
-if TYPE_CHECKING:
-    from dicomkit.engine.app import Engine
+from werkzeug.wrappers import Response
 
 __all__ = ["DATASET", "PARENT", "STORE", "WEB", "Handler", "Route", "url_map"]
 
@@ -39,11 +36,7 @@ class Route(NamedTuple):
     method_id: str
     verb: str
     rule: str
-    handler: Callable[..., Response]
-
-    def call(self, engine: Engine, request: Request, path: dict[str, str]) -> Response:
-        """Answer *request*."""
-        return self.handler(engine, request, **path)
+    handler: Handler
 
 
 def url_map(routes: Iterable[Route]) -> Map:

@@ -60,7 +60,6 @@ def _retrieve(
         response = _multipart(engine, items)
     else:
         response = _single(engine, items[0])
-    response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Content-Disposition"] = "attachment"
     return response
 

@@ -22,6 +22,7 @@ __all__ = [
     "delete_dataset",
     "delete_segments",
     "delete_store",
+    "delete_unused_segments",
     "insert_dataset",
     "insert_operation",
     "insert_store",
@@ -187,6 +188,13 @@ def add_live_bytes(connection: sqlite3.Connection, changes: Mapping[int, int]) -
         if row is not None and row[2] == 0:
             empty.append(SegmentRow(key, bool(row[0]), row[1]))
     return empty
+
+
+def delete_unused_segments(connection: sqlite3.Connection) -> None:
+    """Forget blob files that no instance is in; for the start, when no file is being appended to."""
+    connection.execute(
+        "DELETE FROM segments WHERE live = 0 AND NOT EXISTS (SELECT 1 FROM instances WHERE segment = segments.key)"
+    )
 
 
 def delete_segments(connection: sqlite3.Connection, keys: Iterable[int]) -> None:

@@ -31,6 +31,7 @@ class Storage:
                 self.metadata = Metadata()
                 self.index = Index(connection, self.metadata)
                 self.outbox = Outbox(connection, self.home_id)
+                catalog.delete_unused_segments(connection)
                 self.blobs = BlobStore(home.blobs, catalog.segments(connection))
         except BaseException:
             self.database.close()

@@ -39,7 +39,7 @@ BATCH_PARTS = 100
 """Most instances that one sync and one transaction are for."""
 
 BATCH_BYTES = 32 << 20
-"""Most bytes of instances in memory at a time."""
+"""About the most bytes of instances, and of their rows for tables, in memory at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class Ingest:
                 batch.items.append(item)
                 batch.parts.append(part)
                 batch.numbers.append(number)
-                batch.size += part.size if part.file is None else 0
+                batch.size += (part.size if part.file is None else 0) + sum(len(r or b"") for _, r, _ in item.rows)
                 if len(batch.items) >= BATCH_PARTS or batch.size >= BATCH_BYTES:
                     self._finish(batch, results)
                     batch = _Batch(name, batch.store)

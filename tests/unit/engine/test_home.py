@@ -7,11 +7,12 @@ import stat
 from pathlib import Path
 
 import pytest
+from werkzeug.test import Client
 
 from dicomkit.engine import Engine
 from dicomkit.engine.home import Home
 from dicomkit.errors import FailedPrecondition, InvalidArgument, Unavailable
-from tests.unit.engine.factories import client, instance, store
+from tests.unit.engine.factories import FILE_AS_STORED, client, instance, store
 
 
 def test_everything_in_a_home_is_private(tmp_path: Path) -> None:
@@ -56,6 +57,20 @@ def test_leftovers_of_uploads_are_removed_at_start(tmp_path: Path) -> None:
     (tmp_path / "tmp" / "part-x").write_bytes(b"half an instance")
     Engine(tmp_path).close()
     assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_a_blob_file_that_nothing_uses_is_removed_at_start(tmp_path: Path) -> None:
+    """The file that was being appended to stays when its last instance is deleted, and goes with the next start."""
+    with Engine(tmp_path) as engine:
+        http = client(engine)
+        kept, gone = instance(pixels=5 << 20), instance()
+        store(http, kept, gone)
+        assert http.delete(gone.path).status_code == 200
+        assert len(list((tmp_path / "blobs").iterdir())) == 2
+    with Engine(tmp_path) as engine:
+        assert len(list((tmp_path / "blobs").iterdir())) == 1
+        answer = Client(engine).get(kept.path, headers={"Accept": FILE_AS_STORED})
+        assert answer.data == kept.data
 
 
 def test_a_catalog_of_another_version_is_refused(tmp_path: Path) -> None:

@@ -187,6 +187,12 @@ def test_methods_of_the_api_that_are_missing_say_so(http: Client) -> None:
         assert method in answer.json["error"]["message"]
 
 
+def test_no_answer_is_guessed_at_by_a_browser(http: Client) -> None:
+    """nosniff on answers, errors and empty ones alike."""
+    for path in (STORE, f"{STORE}x", f"{WEB}/studies", "/"):
+        assert http.get(path).headers["X-Content-Type-Options"] == "nosniff"
+
+
 def test_the_route_table_names_each_request_once() -> None:
     """Two rows for the same verb and rule would hide one another."""
     rows = [(r.verb, r.rule) for r in all_routes()]
