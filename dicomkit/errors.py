@@ -38,6 +38,8 @@ is what the Cloud Healthcare API documents.
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -325,6 +327,16 @@ class StreamLagWarning(DicomkitWarning):
 
 class LenientValueWarning(DicomkitWarning):
     """A value breaks the rules of its VR and was kept as text."""
+
+
+def warn(message: str, category: type[DicomkitWarning]) -> None:
+    """Warn at the line outside dicomkit that led here, however deep the way inside was."""
+    frame = sys._getframe(1)
+    level = 2
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == "dicomkit":
+        frame = frame.f_back
+        level += 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 class _Wire:

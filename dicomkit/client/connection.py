@@ -43,6 +43,8 @@ class Connection:
     ) -> None:
         self.session = session
         self.rest = Rest(session, base_url)
+        self.own = Rest(session, f"{base_url.removesuffix('/v1')}/dicomkit/v1")
+        """Requests to the routes that only a dicomkit engine has."""
         self.bigquery_endpoint = bigquery_endpoint
         self.place = place
         self._finalizer = weakref.finalize(self, _close, session, on_close)
@@ -53,17 +55,13 @@ class Connection:
         return self.bigquery_endpoint is None
 
     @property
-    def own(self) -> Rest:
-        """Requests to the routes that only a dicomkit engine has."""
-        return Rest(self.session, f"{self.rest.base_url.removesuffix('/v1')}/dicomkit/v1")
-
-    @property
     def is_closed(self) -> bool:
         """Whether the connection was closed."""
         return not self._finalizer.alive
 
     def close(self) -> None:
         """Close the session, and the engine behind it where it runs in this process."""
+        self.rest.is_closed = self.own.is_closed = True
         self._finalizer()
 
 

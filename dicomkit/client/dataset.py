@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -16,7 +15,7 @@ from dicomkit.client.cards import card
 from dicomkit.client.connection import Connection
 from dicomkit.client.rest import Rest, quote_path
 from dicomkit.client.store import NotificationConfigLike, Store, notification_configs_from
-from dicomkit.errors import DeadlineExceeded, NotFound, PartialResultsWarning
+from dicomkit.errors import DeadlineExceeded, NotFound, PartialResultsWarning, warn
 from dicomkit.frames.columns import STORES
 from dicomkit.frames.tables import table
 from dicomkit.names import DatasetName, check_id
@@ -151,10 +150,9 @@ class Dataset:
             if not token:
                 return
             if token in seen:
-                warnings.warn(
+                warn(
                     "the list of stores is not complete: the server gives the same page token again",
                     PartialResultsWarning,
-                    stacklevel=4,
                 )
                 return
             seen.add(token)

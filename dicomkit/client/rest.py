@@ -20,7 +20,7 @@ import requests
 import urllib3.exceptions
 from google.auth.exceptions import GoogleAuthError
 
-from dicomkit.errors import ApiError, DeadlineExceeded, Unauthenticated, Unavailable, from_body
+from dicomkit.errors import ApiError, DeadlineExceeded, FailedPrecondition, Unauthenticated, Unavailable, from_body
 
 __all__ = ["Rest", "quote_path"]
 
@@ -70,6 +70,7 @@ class Rest:
         self.base_url = base_url.rstrip("/")
         self.attempts = attempts
         self.timeout_s = timeout_s
+        self.is_closed = False
         self._sleep = sleep
 
     def json(self, method: str, path: str, *, body: Any = None, params: Params = (), **options: Any) -> Any:
@@ -124,8 +125,10 @@ class Rest:
         Raises
         ------
         ApiError
-            The status is an error, or no answer came (``Unavailable``, ``DeadlineExceeded``).
+            The status is an error, no answer came (``Unavailable``, ``DeadlineExceeded``), or the connection is closed.
         """
+        if self.is_closed:  # a session of requests would open itself again
+            raise FailedPrecondition("the connection is closed; call dicomkit.connect again")
         url = f"{self.base_url}/{path.lstrip('/')}"
         repeatable = method in _SAFE if is_repeatable is None else is_repeatable
         most = (attempts or self.attempts) if repeatable else 1

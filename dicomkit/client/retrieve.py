@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import warnings
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 
 from dicomkit.client.rest import Rest
 from dicomkit.dicom.dictionary import keyword_of
-from dicomkit.errors import InvalidArgument, LenientValueWarning
+from dicomkit.errors import InvalidArgument, LenientValueWarning, warn
 from dicomkit.names import is_uid
 
 __all__ = ["as_stored", "instance_path", "metadata_of", "read_dataset", "save", "uid_path"]
@@ -113,7 +112,7 @@ def metadata_of(rest: Rest, path: str) -> list[Dataset]:
         datasets = [_dataset(row, unread) for row in rows]
     if unread:
         what = ", ".join(f"{name} ({count})" for name, count in sorted(unread.items()))
-        warnings.warn(f"pydicom cannot hold these elements, left out: {what}", LenientValueWarning, stacklevel=3)
+        warn(f"pydicom cannot hold these elements, left out: {what}", LenientValueWarning)
     return datasets
 
 

@@ -7,7 +7,6 @@ Source: DICOM PS3.18 sections 8.3.4 and 10.6 (search transaction), edition 2024e
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +18,7 @@ from dicomkit.client.rest import Rest, quote_path
 from dicomkit.dicom.attributes import MAX_LIMIT, MAX_OFFSET, UIDS, levels_down_to
 from dicomkit.dicom.dictionary import tag_of
 from dicomkit.dicom.query import ALL, Query
-from dicomkit.errors import InvalidArgument, PartialResultsWarning
+from dicomkit.errors import InvalidArgument, PartialResultsWarning, warn
 from dicomkit.frames import ColumnBuilder, first_values, search_columns, without_collector
 
 __all__ = ["Search"]
@@ -47,12 +46,15 @@ class Search:
         Path of the store's DICOMweb service below the API's base URL, percent-encoded.
     page_size
         Rows of one request; how many there are changes nothing in the result.
+    owner
+        Kept as long as the search, so that the connection stays open.
     """
 
     rest: Rest = field(repr=False, compare=False)
     web: str
     query: Query
     page_size: int | None = None
+    owner: object = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         most = MAX_LIMIT[self.query.level]
@@ -175,4 +177,4 @@ class Search:
         return fresh
 
     def _warn(self, what: str) -> None:
-        warnings.warn(f"the result is not complete: {what}", PartialResultsWarning, stacklevel=6)
+        warn(f"the result is not complete: {what}", PartialResultsWarning)

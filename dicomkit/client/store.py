@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from dicomkit.client.search import Search
 from dicomkit.client.sources import SourceLike
 from dicomkit.dicom.attributes import Level
 from dicomkit.dicom.query import Query
-from dicomkit.errors import FailedPrecondition, StreamLagWarning, Unimplemented
+from dicomkit.errors import FailedPrecondition, StreamLagWarning, Unimplemented, warn
 from dicomkit.frames.columns import STREAMS
 from dicomkit.frames.tables import table
 from dicomkit.names import DicomStoreName
@@ -194,7 +193,7 @@ class Store:
             As for :meth:`search_studies`.
         """
         query = Query.build(level, fields=fields, limit=limit, fuzzymatching=fuzzymatching, **match)
-        return Search(rest=self._rest, web=self._web, query=query, page_size=page_size)
+        return Search(rest=self._rest, web=self._web, query=query, page_size=page_size, owner=self._connection)
 
     def search_studies(
         self,
@@ -391,11 +390,10 @@ class Store:
         if late:
             rows = sum(int(stream["waiting"]) for stream in late)
             error = next((stream["lastError"] for stream in late if stream.get("lastError")), "none")
-            warnings.warn(
+            warn(
                 f"{rows} rows have not reached their table within {wait_s:g} s (last error: {error}); "
                 "store.stream_status() tells more",
                 StreamLagWarning,
-                stacklevel=3,
             )
 
     def stream_status(self) -> pd.DataFrame:

@@ -6,14 +6,13 @@ Source: DICOM PS3.18 Annex F (DICOM JSON model), edition 2025.
 from __future__ import annotations
 
 import gc
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import pandas as pd
 
-from dicomkit.errors import LenientValueWarning
+from dicomkit.errors import LenientValueWarning, warn
 from dicomkit.frames.arrays import BULK, array_of
 from dicomkit.frames.columns import Column, attribute
 
@@ -91,11 +90,10 @@ class ColumnBuilder:
         for column in columns:
             arrays[column.name], bad = array_of(column, self._cells[column.tag], self._zones)
             if bad:
-                warnings.warn(
+                warn(
                     f"{column.name}: {bad} of {self.length} values break the rules of {column.vr or 'their VR'} "
                     "and are missing here; metadata() gives them as they are",
                     LenientValueWarning,
-                    stacklevel=5,
                 )
         return pd.DataFrame(arrays, index=pd.RangeIndex(self.length), copy=False)
 

@@ -18,6 +18,8 @@ from requests.utils import get_encoding_from_headers
 from urllib3 import HTTPHeaderDict, HTTPResponse
 from urllib3.exceptions import ProtocolError
 
+from dicomkit.errors import FailedPrecondition
+
 __all__ = ["ORIGIN", "EngineAdapter", "WsgiApp"]
 
 ORIGIN = "http://dicomkit.invalid"
@@ -37,6 +39,7 @@ class EngineAdapter(BaseAdapter):
     def __init__(self, app: WsgiApp) -> None:
         super().__init__()
         self.app = app
+        self.is_closed = False
 
     def send(
         self,
@@ -48,6 +51,8 @@ class EngineAdapter(BaseAdapter):
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
         """Call the application once, and give back its response."""
+        if self.is_closed:  # no connection error, which clients would try again
+            raise FailedPrecondition("the connection is closed; call dicomkit.connect again")
         answer = _Answer()
         try:
             body = _ResponseBody(self.app(_environ(request), answer.start_response), answer)
@@ -79,7 +84,8 @@ class EngineAdapter(BaseAdapter):
         return response
 
     def close(self) -> None:
-        """Nothing is held between requests; the application is closed by its owner."""
+        """Take no more requests; the application is closed by its owner, and others may still use it."""
+        self.is_closed = True
 
 
 class _Answer:

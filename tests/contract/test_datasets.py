@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from google.auth.credentials import AnonymousCredentials
 
 import dicomkit as dk
-from dicomkit.errors import InvalidArgument, NotFound, PermissionDenied, Unavailable
+from dicomkit.engine.app import Engine
+from dicomkit.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    Unauthenticated,
+    Unavailable,
+    to_body,
+)
 from tests.conftest import served
 from tests.contract.instances import ct_slice
 
@@ -78,6 +91,15 @@ def test_forgotten_dataset_lets_go_of_its_folder(tmp_path: Path) -> None:
         assert dataset.stores()["id"].tolist() == ["ct"]
 
 
+def test_search_keeps_its_connection(tmp_path: Path) -> None:
+    """A search that has not run yet is enough to keep the engine open."""
+    with dk.connect(tmp_path) as dataset:
+        dataset.create_store("ct").upload(ct_slice())
+    search = dk.connect(tmp_path).store("ct").search("instance")
+    gc.collect()
+    assert len(search.to_frame()) == 1
+
+
 def test_one_folder_has_one_mode_at_a_time(tmp_path: Path) -> None:
     """A second mode would change the answers under the first user's feet."""
     with dk.connect(tmp_path), pytest.raises(InvalidArgument, match="close that dataset first"):
@@ -129,13 +151,66 @@ def test_something_else_on_the_port_is_told() -> None:
 
 def test_server_url_may_name_the_dataset(tmp_path: Path) -> None:
     """The form of the design: http://host:port/v1/projects/..."""
-    from dicomkit.engine.app import Engine
-
     with Engine(tmp_path) as engine, served(engine) as origin:
         with dk.connect(f"{origin}/v1/projects/local/locations/local/datasets/other") as dataset:
             assert dataset.id == "other"
             with pytest.raises(NotFound):
                 dataset.store("none")
+
+
+def test_closed_dataset_takes_no_more_requests(conn: dk.Dataset) -> None:
+    """Neither it nor its stores reach an engine that may belong to another process by now."""
+    store = conn.create_store("ct", stream_to="bq://local.imaging.ct")
+    conn.close()
+    for attempt in (conn.stores, store.search_studies, store.stream_status, lambda: store.upload(ct_slice())):
+        with pytest.raises(FailedPrecondition, match="connect again"):
+            attempt()
+
+
+def test_session_of_a_closed_home_is_closed(tmp_path: Path) -> None:
+    """Another client over the session is told the same, at once."""
+    dataset = dk.connect(tmp_path)
+    dataset.close()
+    with pytest.raises(FailedPrecondition, match="connect again"):
+        dataset.session.get(f"{dataset.base_url}/{dataset.name}")
+
+
+class Guarded:
+    """An engine behind a token, as a server has it."""
+
+    def __init__(self, engine: Engine, token: str) -> None:
+        self.engine, self.token = engine, token
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ.get("HTTP_AUTHORIZATION") == f"Bearer {self.token}":
+            return self.engine(environ, start_response)
+        body = json.dumps(to_body(Unauthenticated("no valid token"))).encode()
+        start_response("401 Unauthorized", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+
+def test_server_is_shown_its_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By argument or by environment variable; a wrong one is Unauthenticated, and SQL carries it, too."""
+    with Engine(tmp_path) as engine, served(Guarded(engine, "s3cret")) as origin:
+        with pytest.raises(Unauthenticated):
+            dk.connect(origin)
+        with pytest.raises(Unauthenticated):
+            dk.connect(origin, token="wrong")
+        with dk.connect(origin, token="s3cret") as dataset:
+            assert dataset.sql("SELECT 1 AS one")["one"].tolist() == [1]
+        monkeypatch.setenv("DICOMKIT_TOKEN", "s3cret")
+        with dk.connect(origin) as dataset:
+            assert dataset.stores().empty
+
+
+def test_cloud_dataset_is_reached_only_when_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name of a resource connects to Google with default credentials; nothing is sent for it."""
+    monkeypatch.setattr("google.auth.default", lambda **kwargs: (AnonymousCredentials(), "p"))
+    with dk.connect("projects/p/locations/l/datasets/d") as dataset:
+        assert dataset.name == "projects/p/locations/l/datasets/d"
+        assert dataset.base_url == "https://healthcare.googleapis.com/v1"
+        assert dataset.bigquery_endpoint is None
+        assert "Google Cloud" in repr(dataset)
 
 
 def test_card_and_repr_say_where_it_is(conn: dk.Dataset) -> None:
