@@ -267,14 +267,17 @@ class Streaming:
         """Keep the reason, and try again later."""
         reason = exc.message if isinstance(exc, ApiError) else f"streaming failed ({type(exc).__name__})"
         _log.warning("a stream does not move: %s", type(exc).__name__)
-        with self._state:
-            attempts = self._failures[stream.key].attempts + 1 if stream.key in self._failures else 1
-            now = time.monotonic()
-            self._failures[stream.key] = _Failure(
-                attempts,
-                now,
-                now + min(_BACKOFF_MAX_S, _BACKOFF_S * 2 ** min(attempts - 1, 16)),
-                isinstance(exc, ApiError) and exc.status not in _TRANSIENT,
-            )
-        with self._storage.database.write() as connection:
-            self._storage.outbox.note_error(connection, stream.key, reason)
+        try:
+            # The reason first: who waits for the attempt reads it right after.
+            with self._storage.database.write() as connection:
+                self._storage.outbox.note_error(connection, stream.key, reason)
+        finally:
+            with self._state:
+                attempts = self._failures[stream.key].attempts + 1 if stream.key in self._failures else 1
+                now = time.monotonic()
+                self._failures[stream.key] = _Failure(
+                    attempts,
+                    now,
+                    now + min(_BACKOFF_MAX_S, _BACKOFF_S * 2 ** min(attempts - 1, 16)),
+                    isinstance(exc, ApiError) and exc.status not in _TRANSIENT,
+                )
