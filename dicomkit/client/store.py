@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pydicom
 
-from dicomkit.client import retrieve, sql, upload
+from dicomkit.client import retrieve, sql, streams, upload
 from dicomkit.client.cards import card
 from dicomkit.client.connection import Connection
 from dicomkit.client.rest import quote_path
@@ -18,9 +18,7 @@ from dicomkit.client.search import Search
 from dicomkit.client.sources import SourceLike
 from dicomkit.dicom.attributes import Level
 from dicomkit.dicom.query import Query
-from dicomkit.errors import FailedPrecondition, StreamLagWarning, Unimplemented, warn
-from dicomkit.frames.columns import STREAMS
-from dicomkit.frames.tables import table
+from dicomkit.errors import FailedPrecondition
 from dicomkit.names import DicomStoreName
 from dicomkit.resources import DicomNotificationConfig, DicomStore, StreamConfigLike, stream_configs_from
 
@@ -369,8 +367,8 @@ class Store:
         StreamLagWarning
             Not all rows arrived within *wait_s*.
         """
-        streams = self._resource.stream_configs or ()
-        tables = [config.table for config in streams if config.table is not None]
+        configs = self._resource.stream_configs or ()
+        tables = [config.table for config in configs if config.table is not None]
         if "{table}" in text:
             if not tables:
                 raise FailedPrecondition(
@@ -378,23 +376,10 @@ class Store:
                     'set one with store.patch(stream_to="bq://project.dataset.table")'
                 )
             text = text.replace("{table}", tables[0].sql)
-        if streams and not self._connection.is_cloud:
-            self._drain(wait_s)
+        if configs:
+            streams.wait(self._connection, self._path, wait_s)
         project = tables[0].project if tables else self._name.dataset.project
         return sql.run(self._connection, text, project=project, params=params)
-
-    def _drain(self, wait_s: float) -> None:
-        body = {"timeoutSeconds": wait_s}
-        answer = self._connection.own.json("POST", f"{self._path}:drainStreams", body=body)
-        late = [stream for stream in answer["streams"] if stream.get("waiting")]
-        if late:
-            rows = sum(int(stream["waiting"]) for stream in late)
-            error = next((stream["lastError"] for stream in late if stream.get("lastError")), "none")
-            warn(
-                f"{rows} rows have not reached their table within {wait_s:g} s (last error: {error}); "
-                "store.stream_status() tells more",
-                StreamLagWarning,
-            )
 
     def stream_status(self) -> pd.DataFrame:
         """How far the streams to BigQuery are, one row per table, columns ``frames.STREAMS``.
@@ -404,12 +389,7 @@ class Store:
         Unimplemented
             The server is Google's, which tells nothing of it through this API.
         """
-        if self._connection.is_cloud:
-            raise Unimplemented("Google's API does not tell the state of a stream; see Cloud Logging for its errors")
-        streams = self._connection.own.json("GET", f"{self._path}:streamStatus")["streams"]
-        names = ("tableUri", "waiting", "delivered", "failed", "oldestWaitingTime", "lastError")
-        cells = [[stream.get(name) for stream in streams] for name in names]
-        return table(STREAMS, {column.name: cell for column, cell in zip(STREAMS, cells, strict=True)})
+        return streams.status(self._connection, self._path)
 
     def __repr__(self) -> str:
         return f"<Store {self.name} at {self._connection.place}>"

@@ -14,7 +14,7 @@ import dicomkit as dk
 from dicomkit.errors import InvalidArgument, NotFound, UploadError
 from dicomkit.frames import UPLOAD
 from tests.conftest import WHEEL, Loaded
-from tests.contract.instances import ct_files, ct_slice, part10
+from tests.contract.instances import ROOT, ct_files, ct_slice, part10
 
 
 @pytest.fixture
@@ -208,6 +208,17 @@ def test_reasons_and_errors_hold_no_value_of_a_file(store: dk.Store) -> None:
     good = part10(ct_slice(PatientName=canary, PatientID=canary, StudyID=canary[:16]))
     frame = store.upload([good[:cut] for cut in range(200, len(good), 37)])
     assert not frame["reason"].str.contains("CANARY|ZEBRA").any()
+
+
+def test_engine_that_answers_as_google_does_is_understood(tmp_path: Path) -> None:
+    """Without the engine's additions the files are matched by their UIDs, garbage by having none."""
+    with dk.connect(tmp_path / "home", mode="google") as dataset:
+        store = dataset.create_store("ct")
+        store.upload(ct_slice(3))
+        frame = store.upload([b"garbage" * 50, ct_slice(2), ct_slice(3, PatientID="other"), ct_slice(1)])
+    assert frame["outcome"].tolist() == ["failed", "stored", "failed", "stored"]
+    assert "already exists" in frame["reason"][2]
+    assert frame["StudyInstanceUID"].tolist()[1:] == [f"{ROOT}.2", f"{ROOT}.3", f"{ROOT}.1"]
 
 
 def test_progress_bar_shows_and_goes(store: dk.Store, capsys: pytest.CaptureFixture[str]) -> None:
