@@ -51,10 +51,14 @@ _TRIM = "' ' || chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || chr(133) |
 
 _DEFINITIONS = [
     *_casts(),
+    # A fraction of a second has three or six digits; DuckDB leaves out every zero at the end.
+    "bq_fraction(t) AS regexp_replace(t, '\\.[0-9]+', '.' || rpad(regexp_extract(t, '\\.([0-9]+)', 1), "
+    "CASE WHEN length(regexp_extract(t, '\\.([0-9]+)', 1)) <= 3 THEN 3 ELSE 6 END, '0'))",
     # 1.0 is "1", not "1.0"; bytes are text in UTF-8 there and an escape sequence here.
     "bq_cast_string(v) AS CASE WHEN typeof(v) IN ('DOUBLE', 'FLOAT') "
     "THEN regexp_replace(CAST(v AS VARCHAR), '\\.0$', '') "
     "WHEN typeof(v) = 'BLOB' THEN error('CAST of BYTES to STRING is not supported by the embedded BigQuery') "
+    "WHEN typeof(v) IN ('TIME', 'TIMESTAMP', 'TIMESTAMP WITH TIME ZONE') THEN bq_fraction(CAST(v AS VARCHAR)) "
     "ELSE CAST(v AS VARCHAR) END",
     # DuckDB gives infinity or NULL.
     "bq_divide(a, b) AS CASE WHEN b = 0 THEN error('division by zero') ELSE CAST(a AS DOUBLE) / b END",

@@ -1,7 +1,7 @@
 """Pages of rows: of a query's result, and of a table.
 
 A page token is the place of the next row, so that a page can be asked for again at any time. A page holds what was
-asked for, or about 8 MB.
+asked for, or about 16 MB of it.
 
 Source: BigQuery REST v2, ``jobs.getQueryResults``, ``tabledata.list`` (maxResults, pageToken, startIndex).
 """
@@ -23,7 +23,7 @@ from dicomkit.engine.services.bigquery_tables import estimated_bytes
 
 __all__ = ["Page", "query_page", "table_page", "timestamp_format"]
 
-PAGE_BYTES = 8 << 20
+PAGE_BYTES = 16 << 20
 """About how much of a result a page holds, in Arrow's memory format."""
 
 _TOKEN = re.compile(r"[0-9]{1,18}")

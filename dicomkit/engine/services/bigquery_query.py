@@ -125,6 +125,8 @@ def _explained(error: duckdb.Error) -> ApiError:
         return job_error({"reason": "stopped", "message": "Job execution was cancelled: User requested cancellation"})
     if isinstance(error, duckdb.OutOfMemoryException):
         return job_error({"reason": "resourcesExceeded", "message": "Resources exceeded during query execution"})
+    if "Could not parse string" in text:
+        return invalid_query("Failed to parse input string")
     own = _OWN_MESSAGES.search(text)
     if own:
         return invalid_query(own.group(1))

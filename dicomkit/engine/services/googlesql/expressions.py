@@ -140,6 +140,9 @@ def _arithmetic(w: Writer, node: exp.Binary, scope: Scope) -> Sql:
     if left.type == DATE and right.type == INTEGER and sign in "+-":
         return Sql(f"({left.text} {sign} CAST({right.text} AS INTEGER))", DATE)
     check_numeric(f"operator {sign}", left, right)
+    if left.literal and right.literal and left.type == right.type == INTEGER:
+        # DuckDB's own literals have 32 bits.
+        left = left._replace(text=f"CAST({left.text} AS BIGINT)")
     kind = left.type if left.type == right.type else FLOAT if FLOAT in (left.type, right.type) else None
     return Sql(f"({left.text} {sign} {right.text})", kind)
 
@@ -349,7 +352,6 @@ EXPRESSIONS: dict[type[exp.Expr], ExpressionWriter] = {
     exp.Subquery: _subquery,
     exp.Window: window,
     exp.Parameter: _parameter,
-    exp.Placeholder: lambda w, node, scope: w.parameter(None),
     exp.CurrentDate: _niladic,
     exp.CurrentTimestamp: _niladic,
     exp.CurrentDatetime: _niladic,

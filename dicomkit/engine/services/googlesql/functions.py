@@ -153,7 +153,10 @@ def _concat(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
         raise invalid_query("No matching signature for function CONCAT: it does not take 0 arguments")
     _texts(name, values)
     # NULL if any argument is; DuckDB's concat passes over it.
-    return Sql("(" + " || ".join(value.text for value in values) + ")", values[0].type or STRING)
+    return Sql(
+        "(" + " || ".join("CAST(NULL AS VARCHAR)" if value.text == "NULL" else value.text for value in values) + ")",
+        values[0].type or STRING,
+    )
 
 
 def _pattern(node: exp.Expr, name: str) -> str:

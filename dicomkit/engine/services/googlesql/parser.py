@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any, ClassVar
 
-from sqlglot import exp
+from sqlglot import TokenType, exp
 from sqlglot.dialects.bigquery import BigQuery
 from sqlglot.errors import SqlglotError
 
 from dicomkit.engine.services.bigquery_errors import invalid_query, not_supported
 
-__all__ = ["only", "parse", "what"]
+__all__ = ["number_positional", "only", "parse", "what"]
 
 MAX_LENGTH = 1_000_000
 """Most characters of a statement (BigQuery, "Quotas and limits": 1 MB)."""
@@ -59,6 +59,21 @@ def parse(sql: str) -> exp.Query:
     if not isinstance(statement, exp.Query):
         raise not_supported(f"the statement {statement.key.upper()}")
     return statement
+
+
+def number_positional(sql: str) -> str:
+    """*sql* with each ``?`` as a named parameter ``@__dk_1``, ``@__dk_2``, ... in the order of the text.
+
+    The writer does not go through a query in that order: it has to know FROM before the SELECT list.
+    """
+    try:
+        tokens = _DIALECT.tokenize(sql)
+    except SqlglotError:
+        return sql  # the parser says what is wrong
+    places = [token.start for token in tokens if token.token_type is TokenType.PLACEHOLDER and token.text == "?"]
+    for number, place in reversed(list(enumerate(places, 1))):
+        sql = f"{sql[:place]}@__dk_{number}{sql[place + 1 :]}"
+    return sql
 
 
 def only(node: exp.Expr, *known: str) -> None:

@@ -125,7 +125,7 @@ def _limits(w: Writer, node: exp.Expr, scope: Scope) -> str:
             only(clause, "expression")
             count = clause.expression
             number = isinstance(count, exp.Literal) and not count.is_string and str(count.this).isdigit()
-            if not number and not isinstance(count, exp.Parameter | exp.Placeholder):
+            if not number and not isinstance(count, exp.Parameter):
                 raise invalid_query(f"{word.upper()} expects a non-negative integer literal or parameter")
             text += f" {word.upper()} {w.text(count, scope)}"
     return text
@@ -134,45 +134,59 @@ def _limits(w: Writer, node: exp.Expr, scope: Scope) -> str:
 def _select(w: Writer, node: exp.Select, scope: Scope) -> tuple[str, list[Output]]:
     only(node, "expressions", "from_", "joins", "where", "group", "having", "qualify", "order", "limit", "offset",
          "distinct", "kind", "with_")  # fmt: skip
-    clauses = write_from(w, node, scope)
-    outputs = _outputs(w, node, scope)
-    if node.args.get("kind") == "STRUCT":
-        outputs = [Output("_struct", struct([(output.name, output.value) for output in outputs]))]
-    elif node.args.get("kind"):
+    if node.args.get("kind") not in (None, "STRUCT"):
         raise not_supported(f"SELECT AS {node.args['kind']}")
-    distinct = node.args.get("distinct")
-    if distinct is not None:
-        only(distinct)
-        for output in outputs:
-            kind = output.value.type
-            if kind is not None and (kind.repeated or kind.kind == "RECORD"):
-                raise invalid_query(f"Column {output.name} of type {kind} cannot be used in SELECT DISTINCT")
+    clauses = write_from(w, node, scope)
+    columns = _outputs(w, node, scope)
+    distinct = _distinct(node, columns)
     if node.args.get("where"):
         clauses += f" WHERE {w.text(node.args['where'].this, scope)}"
-    group = node.args.get("group")
-    if group is not None:
-        clauses += " GROUP BY " + _group(w, group, outputs, scope)
+    if node.args.get("group"):
+        clauses += " GROUP BY " + _group(w, node.args["group"], columns, scope)
     # From here on the SELECT list's aliases are names, after the columns.
-    scope.outputs = {output.name.lower(): output for output in _aliased(node, outputs, scope)}
-    if node.args.get("having"):
-        clauses += f" HAVING {w.text(node.args['having'].this, scope)}"
-    if node.args.get("qualify"):
-        clauses += f" QUALIFY {w.text(node.args['qualify'].this, scope)}"
+    scope.outputs = {output.name.lower(): output for output in _aliased(node, columns)}
+    for name in ("having", "qualify"):
+        if node.args.get(name):
+            condition = node.args[name].this
+            _check_names(condition, scope)
+            clauses += f" {name.upper()} {w.text(condition, scope)}"
+    as_struct = node.args.get("kind") == "STRUCT"
     if node.args.get("order"):
         clauses += " ORDER BY " + ", ".join(
-            _order_item(w, item, outputs, scope, alias_only=distinct is not None)
+            _order_item(w, item, columns, scope, distinct=distinct, by_place=not as_struct)
             for item in node.args["order"].expressions
         )
     clauses += _limits(w, node, scope)
-    columns = ", ".join(f"{output.value.text} AS {quote(output.name)}" for output in outputs)
-    text = f"SELECT {'DISTINCT ' if distinct is not None else ''}{columns}{clauses}"
-    return text, outputs
+    outputs = columns
+    if as_struct:
+        outputs = [Output("_struct", struct([(column.name, column.value) for column in columns]))]
+    listed = ", ".join(f"{output.value.text} AS {quote(output.name)}" for output in outputs)
+    return f"SELECT {'DISTINCT ' if distinct else ''}{listed}{clauses}", outputs
 
 
-def _aliased(node: exp.Select, outputs: Sequence[Output], scope: Scope) -> list[Output]:
-    """Outputs whose alias means no column, or means the same: what a name stands for is never a guess."""
+def _distinct(node: exp.Select, columns: Sequence[Output]) -> bool:
+    distinct = node.args.get("distinct")
+    if distinct is None:
+        return False
+    only(distinct)
+    for column in columns:
+        kind = column.value.type
+        if kind is not None and (kind.repeated or kind.kind in ("RECORD", "JSON")):
+            raise invalid_query(f"Column {column.name} of type {kind} cannot be used in SELECT DISTINCT")
+    return True
+
+
+def _aliased(node: exp.Select, outputs: Sequence[Output]) -> list[Output]:
+    """The outputs whose alias was written."""
     written = {item.alias.lower() for item in node.expressions if isinstance(item, exp.Alias)}
     return [output for output in outputs if output.name.lower() in written]
+
+
+def _check_names(node: exp.Expr, scope: Scope) -> None:
+    """Refuse a name that is an alias and a column of different things: which one is meant is never a guess."""
+    for column in node.find_all(exp.Column):
+        if len(column.parts) == 1 and column.name.lower() in scope.outputs:
+            _clash(column.name, scope.outputs[column.name.lower()], scope)
 
 
 def _clash(name: str, output: Output, scope: Scope) -> None:
@@ -221,31 +235,32 @@ def _ordinal(item: exp.Literal, count: int) -> str:
     return str(int(item.this))
 
 
-def _order_item(w: Writer, item: exp.Expr, outputs: Sequence[Output], scope: Scope, *, alias_only: bool) -> str:
+def _order_item(
+    w: Writer, item: exp.Expr, columns: Sequence[Output], scope: Scope, *, distinct: bool, by_place: bool
+) -> str:
     key = item.this if isinstance(item, exp.Ordered) else item
     if isinstance(key, exp.Literal) and not key.is_string:
-        return _ordinal(key, len(outputs)) + direction(item)
-    if isinstance(key, exp.Column) and len(key.parts) == 1:
+        place = int(_ordinal(key, len(columns)))
+    elif isinstance(key, exp.Column) and len(key.parts) == 1:
         # An alias comes before a column here.
-        places = [number for number, output in enumerate(outputs, 1) if output.name.lower() == key.name.lower()]
+        places = [number for number, column in enumerate(columns, 1) if column.name.lower() == key.name.lower()]
         if len(places) > 1:
             raise invalid_query(f"Column name {key.name} is ambiguous")
-        if places:
-            return str(places[0]) + direction(item)
-    elif not alias_only:
-        for column in key.find_all(exp.Column):
-            if len(column.parts) == 1 and column.name.lower() in scope.outputs:
-                _clash(column.name, scope.outputs[column.name.lower()], scope)
-    if alias_only:
+        place = places[0] if places else 0
+    else:
+        _check_names(key, scope)
+        place = 0
+    if not place and distinct:
         # What SELECT DISTINCT dropped has no order: the same expression must be in the list.
         text = w.text(key, scope)
-        places = [number for number, output in enumerate(outputs, 1) if output.value.text == text]
+        places = [number for number, column in enumerate(columns, 1) if column.value.text == text]
         if not places:
-            raise invalid_query(
-                "ORDER BY clause expression references a column that is not in the SELECT DISTINCT list"
-            )
-        return str(places[0]) + direction(item)
-    return ordered(w, item, scope)
+            raise invalid_query("ORDER BY references an expression that is not in the SELECT DISTINCT list")
+        place = places[0]
+    if not place:
+        return ordered(w, item, scope)
+    # A SELECT AS STRUCT has one column in DuckDB, so that no place can be told.
+    return (str(place) if by_place else columns[place - 1].value.text) + direction(item)
 
 
 def _outputs(w: Writer, node: exp.Select, scope: Scope) -> list[Output]:

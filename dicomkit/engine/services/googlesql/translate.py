@@ -13,7 +13,7 @@ from dicomkit.engine.services.googlesql.aggregates import AGGREGATES
 from dicomkit.engine.services.googlesql.dates import DATE_FUNCTIONS, SAFE_DATE_FUNCTIONS
 from dicomkit.engine.services.googlesql.expressions import EXPRESSIONS
 from dicomkit.engine.services.googlesql.functions import FUNCTIONS, SAFE_FUNCTIONS
-from dicomkit.engine.services.googlesql.parser import parse
+from dicomkit.engine.services.googlesql.parser import number_positional, parse
 from dicomkit.engine.services.googlesql.scope import Scope
 from dicomkit.engine.services.googlesql.select import write_query
 from dicomkit.engine.services.googlesql.writer import Parameter, PhysicalTable, Writer
@@ -57,6 +57,9 @@ def translate(
         With the reason ``invalidQuery``: an error of syntax or of names and types, or something that BigQuery has and
         the embedded engine does not; the message names it.
     """
+    if not isinstance(parameters, Mapping):
+        sql = number_positional(sql)
+        parameters = {f"__dk_{number}": parameter for number, parameter in enumerate(parameters, 1)}
     tree = parse(sql)
     writer = Writer(find_table, parameters, EXPRESSIONS, _ALL, _SAFE, write_query)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sqlglot import exp
@@ -37,7 +37,7 @@ class Type:
 
     kind: str
     repeated: bool = False
-    fields: Mapping[str, tuple[str, Type]] | None = None
+    fields: Mapping[str, tuple[str, Type]] | None = field(default=None, hash=False)
 
     @property
     def element(self) -> Type:
@@ -47,7 +47,7 @@ class Type:
     def __str__(self) -> str:
         name = _SQL_NAMES.get(self.kind, self.kind)
         if self.kind == "RECORD" and self.fields is not None:
-            name = "STRUCT<" + ", ".join(f"{field} {kind}" for field, kind in list(self.fields.values())[:4])
+            name = "STRUCT<" + ", ".join(f"{part} {kind}" for part, kind in list(self.fields.values())[:4])
             name += ", ...>" if len(self.fields) > 4 else ">"
         return f"ARRAY<{name}>" if self.repeated else name
 
@@ -128,7 +128,7 @@ def check_comparable(operator: str, operands: Iterable[Sql]) -> list[str]:
                 raise _no_signature(operator, known)
             text = f"bq_cast_{target.kind.lower()}({text})"
         elif operand.type is not None and operand.type.repeated:
-            raise invalid_query(f"Operator {operator} is not defined for arguments of type {operand.type}")
+            raise invalid_query(f"{operator.capitalize()} is not defined for arguments of type {operand.type}")
         texts.append(text)
     return texts
 

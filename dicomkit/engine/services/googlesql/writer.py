@@ -54,7 +54,8 @@ class Writer:
     """
 
     find_table: Callable[[Sequence[str]], PhysicalTable]
-    parameters: Mapping[str, Parameter] | Sequence[Parameter]
+    parameters: Mapping[str, Parameter]
+    """By lower-case name."""
     expressions: Mapping[type[exp.Expr], ExpressionWriter]
     functions: Mapping[str, FunctionWriter]
     safe_functions: Mapping[str, FunctionWriter]
@@ -103,17 +104,12 @@ class Writer:
             raise not_supported(f"the function {'SAFE.' if safe else ''}{name.upper()[:80]}")
         return write(self, name.upper(), args, scope)
 
-    def parameter(self, name: str | None) -> Sql:
-        """A named parameter, or the next positional one."""
-        if name is None:
-            if isinstance(self.parameters, Mapping) or len(self.values) >= len(self.parameters):
-                raise invalid_query("Query parameter '?' has no value: there are not enough positional parameters")
-            parameter = self.parameters[len(self.values)]
-            self.values.append(parameter.value)
-            return Sql(f"CAST(${len(self.values)} AS {parameter.cast})", parameter.type, literal=True)
-        if not isinstance(self.parameters, Mapping) or name.lower() not in self.parameters:
-            raise invalid_query(f"Query parameter '{name[:80]}' not found")
-        parameter = self.parameters[name.lower()]
+    def parameter(self, name: str) -> Sql:
+        """A query parameter."""
+        parameter = self.parameters.get(name.lower())
+        if parameter is None:
+            wanted = "?" if name.startswith("__dk_") else name[:80]
+            raise invalid_query(f"Query parameter '{wanted}' not found")
         if name.lower() not in self._bound:
             self.values.append(parameter.value)
             self._bound[name.lower()] = len(self.values)
