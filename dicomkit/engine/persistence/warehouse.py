@@ -69,6 +69,7 @@ class Warehouse:
         try:
             # Neither the name of a file nor an option can be bound in ATTACH.
             self._connection.execute(f"ATTACH '{str(self.path).replace(chr(39), chr(39) * 2)}' AS wh {_ATTACH}")
+            self.path.chmod(0o600)
             for statement in ("SET TimeZone = 'UTC'", "SET wal_autocheckpoint = '64MB'", *MACROS):
                 self._connection.execute(statement)
             for setting in ("enable_external_access = false", "lock_configuration = true"):
@@ -93,10 +94,14 @@ class Warehouse:
             cursor.begin()
             try:
                 yield cursor
-            except BaseException:
-                cursor.rollback()
+                cursor.commit()
+            except BaseException as error:
+                # After a commit that failed there may be nothing left to roll back.
+                with contextlib.suppress(duckdb.Error):
+                    cursor.rollback()
+                if isinstance(error, duckdb.IOException):
+                    raise Unavailable("the warehouse cannot be written; is the disk full?") from error
                 raise
-            cursor.commit()
 
     def read(self, sql: str, values: Sequence[Any] = (), *, cursor: Cursor | None = None) -> Result:
         """All rows of *sql*, as Arrow.

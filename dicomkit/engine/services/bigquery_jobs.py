@@ -18,6 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+import duckdb
+
 from dicomkit.engine.persistence.warehouse import Cursor, Result, Warehouse
 from dicomkit.engine.services.bigquery_errors import (
     already_exists,
@@ -170,10 +172,14 @@ class Jobs:
         """``jobs.cancel``: ask a query to stop; one that is done stays as it is."""
         job = self.get(project, job_id)
         job.cancelled = True
-        cursor = job.cursor
-        if cursor is not None and not job.done.is_set():
-            cursor.interrupt()
-            job.done.wait(5)
+        for _ in range(100):
+            cursor = job.cursor
+            if cursor is not None:
+                # Closed since, perhaps. One that has not begun yet does not hear the first call.
+                with contextlib.suppress(duckdb.Error):
+                    cursor.interrupt()
+            if job.done.wait(0.05):
+                break
         return job
 
     def result(self, job: Job) -> Result:
@@ -191,7 +197,7 @@ class Jobs:
             job.cancelled = True
             cursor = job.cursor
             if cursor is not None:
-                with contextlib.suppress(Exception):
+                with contextlib.suppress(duckdb.Error):
                     cursor.interrupt()
         self._pool.shutdown(wait=True)
 

@@ -101,13 +101,15 @@ class Streaming:
 
     def forget(self, entry: TableEntry) -> None:
         """Forget the insertIds of a table that is gone."""
-        self._seen = {key: when for key, when in self._seen.items() if key[0] != entry.number}
+        with self._warehouse.lock:
+            self._seen = {key: when for key, when in self._seen.items() if key[0] != entry.number}
 
     def _insert(self, entry: TableEntry, lines: Sequence[bytes], rows: Sequence[Mapping[str, Any]]) -> bool:
         """Whether the whole batch went in; ``False`` when it does not fit, or the table changed meanwhile."""
         try:
             table = read_rows(lines, entry.fields)
-            with self._warehouse.transaction() as cursor:
+            # The lock is held until the ids are remembered: the same row may be on its way in another thread.
+            with self._warehouse.lock:
                 if self._catalog.tables.get(entry.reference) is not entry:
                     return False
                 now, fresh, keep = time.monotonic(), {}, []
@@ -121,9 +123,10 @@ class Streaming:
                         fresh[key] = now
                         keep.append(index)
                 if keep:
-                    append(cursor, entry, table if len(keep) == len(rows) else table.take(keep))
-            # Only what is committed is remembered: a batch that failed may come again.
-            self._remember(fresh, now)
+                    with self._warehouse.transaction() as cursor:
+                        append(cursor, entry, table if len(keep) == len(rows) else table.take(keep))
+                # Only what is committed is remembered: a batch that failed may come again.
+                self._remember(fresh, now)
         except RowsDoNotFit:
             return False
         return True
