@@ -52,7 +52,7 @@ def run(home: Path | None = None) -> int:
             store = dataset.store("demo")
         else:
             store = dataset.create_store("demo", labels={"source": "pydicom"}, stream_to="bq://local.imaging.demo")
-        _show("ds.stores()", dataset.stores())
+        _show("ds.stores()", dataset.stores()[["id", "labels", "stream_to"]])
         problems += _upload(store)
         problems += _search(store)
         problems += _query(store)
@@ -78,9 +78,10 @@ def _upload(store: Store) -> list[str]:
 
 def _search(store: Store) -> list[str]:
     studies = store.search_studies(StudyDate="19900101-")
-    _show('store.search_studies(StudyDate="19900101-")', studies)
+    _show('store.search_studies(StudyDate="19900101-")', studies[["StudyDate", "PatientName", "StudyInstanceUID"]])
     series = store.search_series(Modality="CT", fields=["SliceThickness"])
-    _show('store.search_series(Modality="CT", fields=["SliceThickness"])', series)
+    shown = series[["Modality", "SeriesDescription", "SliceThickness", "SeriesInstanceUID"]]
+    _show('store.search_series(Modality="CT", fields=["SliceThickness"])', shown)
     instances = store.search_instances()
     problems = []
     if len(studies) < 3:
@@ -97,10 +98,10 @@ def _search(store: Store) -> list[str]:
 
 
 def _query(store: Store) -> list[str]:
-    text = "SELECT Modality, COUNT(*) AS n, COUNT(DISTINCT StudyInstanceUID) AS studies FROM {table} GROUP BY Modality"
-    counts = store.sql(f"{text} ORDER BY n DESC, Modality")
-    _show(f'store.sql("{text} ORDER BY ...")', counts)
-    _show("store.stream_status()", store.stream_status())
+    text = "SELECT Modality, COUNT(*) AS n FROM {table} GROUP BY Modality ORDER BY n DESC, Modality"
+    counts = store.sql(text)
+    _show(f'store.sql("{text}")', counts)
+    _show("store.stream_status()", store.stream_status()[["table_uri", "waiting", "delivered", "failed"]])
     total, stored = int(counts["n"].sum()), len(store.search_instances())
     if total < stored:
         return [f"the table has {total} rows for {stored} instances"]
@@ -112,5 +113,4 @@ def _short(path: object) -> str:
 
 
 def _show(title: str, frame: pd.DataFrame) -> None:
-    with pd.option_context("display.width", 160, "display.max_columns", 12, "display.max_colwidth", 48):
-        print(f"\n>>> {title}\n{frame.to_string(max_rows=12) if len(frame) > 12 else frame.to_string()}")
+    print(f"\n>>> {title}\n{frame.to_string(index=False, max_rows=12, max_colwidth=80)}")

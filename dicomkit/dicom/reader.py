@@ -265,4 +265,6 @@ def _check_identity(part: Part10) -> None:
     ):
         # Every image has them (PS3.3 section C.7.6.3), and a file that was cut between two elements shows
         # nothing else.
-        raise DicomFormatError("an image without its pixel data: the file was cut before them", tag="7FE00010")
+        raise DicomFormatError(
+            "an image without its pixel data: the file was cut before them, or is a header only", tag="7FE00010"
+        )
