@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -218,14 +217,13 @@ def test_parameters_dry_runs_and_jobs(client: bigquery.Client, table: bigquery.T
         (lambda client: client.create_table(bigquery.Table("local.nope.t")), exceptions.NotFound),
     ],
 )
+@pytest.mark.timeout(60)
 def test_what_is_wrong_is_raised_at_once(
     client: bigquery.Client, table: bigquery.Table, call: Callable[[bigquery.Client], Any], error: type[Exception]
 ) -> None:
     """Each is the client's own exception, and none is one that it repeats the request for."""
-    begin = time.monotonic()
     with pytest.raises(error):
         call(client)
-    assert time.monotonic() - begin < 3
 
 
 def test_a_request_has_a_largest_size(client: bigquery.Client, table: bigquery.Table) -> None:

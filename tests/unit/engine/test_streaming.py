@@ -227,9 +227,7 @@ def test_google_mode_wants_the_dataset_to_be_there(tmp_path: Path) -> None:
         http = client(engine, resource=streamed_to(T))
         files = [instance(), instance()]
         assert store(http, *files).status_code == 200
-        begin = time.monotonic()
         status = drain(http)[T]
-        assert time.monotonic() - begin < 5
         assert (status["waiting"], status["delivered"]) == (2, 0)
         assert "imaging" in status["lastError"]
         assert status["oldestWaitingTime"].endswith("Z")
