@@ -18,7 +18,7 @@ import os
 import sys
 from pathlib import Path
 
-from dicomkit.errors import InvalidArgument, Unavailable
+from dicomkit.errors import InvalidArgument, SetupError, Unavailable
 
 __all__ = ["Home"]
 
@@ -57,6 +57,8 @@ class Home:
         Another process (or another engine of this one) has the folder open; the message names its process id.
     InvalidArgument
         *path* is a file.
+    SetupError
+        The folder cannot be made.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -71,6 +73,10 @@ class Home:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as exc:
             raise InvalidArgument(f"{str(self.path)!r} is a file; a home is a folder") from exc
+        except OSError as exc:
+            raise SetupError(
+                f"the folder {str(self.path)!r} cannot be made ({exc.strerror}); choose one that you may write to"
+            ) from exc
         self._acquire()
         for folder in (self.blobs, self.buckets, self.tmp):
             folder.mkdir(mode=0o700, exist_ok=True)

@@ -11,7 +11,7 @@ from werkzeug.test import Client
 
 from dicomkit.engine import Engine
 from dicomkit.engine.home import Home
-from dicomkit.errors import FailedPrecondition, InvalidArgument, Unavailable
+from dicomkit.errors import FailedPrecondition, InvalidArgument, SetupError, Unavailable
 from tests.unit.engine.factories import FILE_AS_STORED, client, instance, store
 
 
@@ -49,6 +49,13 @@ def test_a_file_is_no_home(tmp_path: Path) -> None:
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(InvalidArgument, match="file"):
             Home(path)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder in which even root can make nothing")
+def test_a_folder_that_cannot_be_made_is_named() -> None:
+    """The message says what to do, and is no bare OSError."""
+    with pytest.raises(SetupError, match="choose one that you may write to"):
+        Home("/proc/no-such-folder/home")
 
 
 def test_leftovers_of_uploads_are_removed_at_start(tmp_path: Path) -> None:
