@@ -11,41 +11,24 @@ pages, and a second sync would report success for them.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
-import threading
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from dicomkit.engine.crash_points import armed, crash_point
-from dicomkit.errors import ApiError, Internal, ResourceExhausted, Unavailable
+from dicomkit.engine.persistence.blob_reader import BlobReader, OpenFile, Place
+from dicomkit.errors import ApiError, ResourceExhausted, Unavailable
 
-__all__ = ["BlobStore", "Place", "SegmentRow"]
+__all__ = ["SEGMENT_BYTES", "BlobStore", "SegmentRow"]
 
 SEGMENT_BYTES = 256 << 20
-"""A segment file that has reached this size gets no more instances."""
+"""A segment file that has reached this size is sealed: it gets no more instances."""
 
-CHUNK_BYTES = 1 << 20
-"""How much of a large instance is in memory while it is read."""
-
-WHOLE_BYTES = 8 << 20
-"""Up to this size an instance is read and its hash checked before its first byte is handed out."""
-
-_OPEN_FILES = 64
 _PIECES_PER_WRITE = 512
 
 # macOS has no fdatasync.
 _data_sync = getattr(os, "fdatasync", os.fsync)
-
-
-class Place(NamedTuple):
-    """Where an instance's bytes are."""
-
-    segment: int
-    offset: int
-    length: int
 
 
 class SegmentRow(NamedTuple):
@@ -56,23 +39,11 @@ class SegmentRow(NamedTuple):
     size: int
 
 
-class _File:
-    """A descriptor that is closed when its last user lets go of it."""
-
-    __slots__ = ("fd",)
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-
-    def __del__(self) -> None:
-        os.close(self.fd)
-
-
-class BlobStore:
+class BlobStore(BlobReader):
     """The blob files of a home.
 
-    Appending, syncing, committing and rolling back belong to one writer at a time (the holder of the catalog's write
-    lock); reading is safe from any thread.
+    Appending, syncing, committing, rolling back and sealing belong to one writer at a time (the holder of
+    ``Storage.turn``); reading is safe from any thread.
 
     Parameters
     ----------
@@ -81,28 +52,26 @@ class BlobStore:
     segments
         Every blob file that the catalog names. A file that it does not name is removed, one that is longer than its
         committed size is cut.
+    segment_bytes
+        A segment file that has reached this size is sealed.
     """
 
-    def __init__(self, folder: Path, segments: Sequence[SegmentRow]) -> None:
-        self._folder = folder
-        self._read_files: OrderedDict[int, _File] = OrderedDict()
-        self._read_lock = threading.Lock()
+    def __init__(self, folder: Path, segments: Sequence[SegmentRow], *, segment_bytes: int = SEGMENT_BYTES) -> None:
+        super().__init__(folder)
+        self.segment_bytes = segment_bytes
         self._broken: str | None = None
         self._recover(segments)
         self._next_key = max((s.key for s in segments), default=0) + 1
         self._current: int | None = None
         self._end = 0
         last = max((s for s in segments if not s.own), default=None)
-        if last and last.size < SEGMENT_BYTES and self._size(last.key) == last.size:
+        if last and last.size < segment_bytes and self._size(last.key) == last.size:
             self._current, self._end = last.key, last.size
         self._committed_end = self._end
-        self._writer: _File | None = None
+        self._writer: OpenFile | None = None
         self._new: list[int] = []
         self._touched: dict[int, SegmentRow] = {}
         self._folder_changed = False
-
-    def _file(self, key: int) -> Path:
-        return self._folder / f"{key:010d}.blob"
 
     def _size(self, key: int) -> int:
         try:
@@ -131,9 +100,9 @@ class BlobStore:
         start = self._end
         for data in instances:
             current = self._current
-            if current is None or self._end >= SEGMENT_BYTES:
+            if current is None or self._end >= self.segment_bytes:
                 self._write(run, start)
-                if run:
+                if self._end > self._committed_end:
                     self.sync()
                 current = self._start_segment()
                 run, start = [], 0
@@ -151,7 +120,7 @@ class BlobStore:
             fd = os.open(self._file(key), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as exc:
             raise self._failed(exc) from exc
-        self._writer = _File(fd)
+        self._writer = OpenFile(fd)
         self._current = key
         self._end = self._committed_end = 0
         self._new.append(key)
@@ -162,7 +131,7 @@ class BlobStore:
         if not pieces:
             return
         if self._writer is None:
-            self._writer = _File(os.open(self._file(self._current or 0), os.O_RDWR))
+            self._writer = OpenFile(os.open(self._file(self._current or 0), os.O_RDWR))
         fd = self._writer.fd
         try:
             if armed("mid_blob"):
@@ -217,6 +186,8 @@ class BlobStore:
         self._committed_end = self._end
         self._new.clear()
         self._touched.clear()
+        if self._end >= self.segment_bytes:
+            self._leave_segment()
 
     def rollback(self) -> None:
         """No row names what was written since the last commit: take it back."""
@@ -232,6 +203,10 @@ class BlobStore:
             except OSError as exc:
                 self._failed(exc, sync=True)
         self._end = self._committed_end
+
+    def seal(self) -> None:
+        """Append nothing more to the current segment; not while a batch is being written."""
+        self._leave_segment()
 
     def abandon(self) -> None:
         """Whether the catalog committed is not known: keep the bytes, and never write over them."""
@@ -254,52 +229,6 @@ class BlobStore:
         if self._broken:
             raise Unavailable(self._broken)
 
-    # Reading
-
-    def _open(self, key: int) -> _File:
-        with self._read_lock:
-            file = self._read_files.get(key)
-            if file is not None:
-                self._read_files.move_to_end(key)
-                return file
-            try:
-                file = _File(os.open(self._file(key), os.O_RDONLY))
-            except OSError as exc:
-                raise _lost() from exc
-            self._read_files[key] = file
-            while len(self._read_files) > _OPEN_FILES:
-                self._read_files.popitem(last=False)
-            return file
-
-    def read(self, place: Place, sha256: bytes) -> bytes:
-        """The bytes at *place*; ``Internal`` (data loss) when they are not those that were stored."""
-        data = os.pread(self._open(place.segment).fd, place.length, place.offset)
-        if len(data) != place.length or hashlib.sha256(data).digest() != sha256:
-            raise _lost()
-        return data
-
-    def chunks(self, place: Place, sha256: bytes) -> Iterator[bytes]:
-        """The bytes at *place*, checked, in pieces.
-
-        A small instance is checked before anything is yielded. Of a large one the last piece is held back
-        until the hash of all is right, so that a damaged instance never arrives complete.
-        """
-        if place.length <= WHOLE_BYTES:
-            yield self.read(place, sha256)
-            return
-        file = self._open(place.segment)
-        digest = hashlib.sha256()
-        done = 0
-        while done < place.length:
-            chunk = os.pread(file.fd, min(CHUNK_BYTES, place.length - done), place.offset + done)
-            if not chunk:
-                raise _lost()
-            digest.update(chunk)
-            done += len(chunk)
-            if done == place.length and digest.digest() != sha256:
-                raise _lost()
-            yield chunk
-
     # Removing
 
     def remove(self, keys: Sequence[int]) -> None:
@@ -311,11 +240,6 @@ class BlobStore:
         """Whether instances are still appended to the file."""
         return key == self._current
 
-    def _unlink(self, key: int) -> None:
-        with self._read_lock:
-            self._read_files.pop(key, None)
-        self._file(key).unlink(missing_ok=True)
-
     def pending(self) -> list[SegmentRow]:
         """Blob files written since the last commit, with the sizes that the next one makes true."""
         return list(self._touched.values())
@@ -323,8 +247,7 @@ class BlobStore:
     def close(self) -> None:
         """Close every file that no reader uses."""
         self._writer = None
-        with self._read_lock:
-            self._read_files.clear()
+        super().close()
 
 
 def _write_all(fd: int, pieces: Sequence[bytes | memoryview], offset: int) -> int:
@@ -344,7 +267,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def _lost() -> Internal:
-    return Internal("the stored bytes of an instance are damaged", code="DATA_LOSS")

@@ -16,6 +16,7 @@ from dicomkit.errors import NotFound
 from dicomkit.names import DatasetName, DicomStoreName
 
 __all__ = [
+    "SparseSegment",
     "StoreRow",
     "add_live_bytes",
     "dataset_key",
@@ -31,11 +32,20 @@ __all__ = [
     "operation",
     "segments",
     "setting",
+    "sparse_segments",
     "store",
     "store_by_key",
     "update_store",
     "upsert_segments",
 ]
+
+
+class SparseSegment(NamedTuple):
+    """A shared blob file of which instances use less than half."""
+
+    key: int
+    size: int
+    live: int
 
 
 class StoreRow(NamedTuple):
@@ -188,6 +198,14 @@ def add_live_bytes(connection: sqlite3.Connection, changes: Mapping[int, int]) -
         if row is not None and row[2] == 0:
             empty.append(SegmentRow(key, bool(row[0]), row[1]))
     return empty
+
+
+def sparse_segments(connection: sqlite3.Connection) -> list[SparseSegment]:
+    """Shared blob files of which instances use less than half, the emptiest first."""
+    rows = connection.execute(
+        "SELECT key, size, live FROM segments WHERE own = 0 AND live * 2 < size ORDER BY live * 1.0 / size"
+    )
+    return [SparseSegment(*row) for row in rows]
 
 
 def delete_unused_segments(connection: sqlite3.Connection) -> None:

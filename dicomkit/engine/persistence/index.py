@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import orjson
 
-from dicomkit.engine.persistence.blobs import Place
+from dicomkit.engine.persistence.blob_reader import Place
 from dicomkit.engine.persistence.database import next_keys
 from dicomkit.engine.persistence.level_rows import (
     SERIES_TAGS,

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dicomkit.engine.persistence.blobs import Place
+from dicomkit.engine.persistence.blob_reader import Place
 
 __all__ = ["StoredInstance", "instances_below", "live_bytes_of_store"]
 

@@ -51,11 +51,13 @@ CREATE TABLE instances (
     storage_class TEXT NOT NULL, updated INTEGER NOT NULL, json BLOB NOT NULL, UNIQUE (uid, series_key));
 CREATE INDEX instances_series ON instances (series_key);
 CREATE INDEX instances_store ON instances (store_key);
+CREATE INDEX instances_place ON instances (segment, offset);
 CREATE TABLE metadata (key INTEGER PRIMARY KEY, packed BLOB NOT NULL);
 CREATE TABLE dictionaries (series_key INTEGER PRIMARY KEY, packed BLOB NOT NULL);
 
 CREATE TABLE segments (
     key INTEGER PRIMARY KEY, own INTEGER NOT NULL, size INTEGER NOT NULL, live INTEGER NOT NULL);
+CREATE INDEX segments_shared ON segments (key) WHERE own = 0;
 
 CREATE TABLE streams (
     key INTEGER PRIMARY KEY, store_key INTEGER NOT NULL, table_uri TEXT NOT NULL, config BLOB NOT NULL,

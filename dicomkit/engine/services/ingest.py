@@ -21,8 +21,7 @@ from dicomkit.dicom.reader import read_part10
 from dicomkit.engine.collection_pause import collection_paused
 from dicomkit.engine.crash_points import crash_point
 from dicomkit.engine.persistence import catalog
-from dicomkit.engine.persistence.blobs import Place
-from dicomkit.engine.persistence.database import CommitFailed
+from dicomkit.engine.persistence.blob_reader import Place
 from dicomkit.engine.persistence.index import NewInstance
 from dicomkit.engine.persistence.outbox import NewRow
 from dicomkit.engine.persistence.storage import Storage
@@ -216,8 +215,8 @@ class Ingest:
         """Write the instances of *batches*; runs in one thread at a time."""
         storage = self._storage
         rows = 0
-        try:
-            with storage.database.write() as connection:
+        with storage.turn:
+            with storage.transaction() as connection:
                 current: list[_Batch] = []
                 for batch in batches:
                     store = catalog.store_by_key(connection, batch.store.key)
@@ -240,14 +239,8 @@ class Ingest:
                     catalog.add_live_bytes(connection, used)
                     rows = storage.outbox.add(connection, self._outbox_rows(plan.new), time.time())
                     crash_point("in_txn")
-        except CommitFailed:
-            storage.blobs.abandon()
-            raise
-        except BaseException:
-            storage.blobs.rollback()
-            raise
-        storage.blobs.commit()
-        storage.index.remember(plan)
+            # Still in turn: a delete that came first would leave keys in memory that are no more.
+            storage.index.remember(plan)
         crash_point("post_commit")
         if rows:
             self._on_rows(rows)

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dicomkit.engine.persistence import catalog
+from dicomkit.engine.persistence.blob_reader import BlobGone
 from dicomkit.engine.persistence.index_lookup import StoredInstance, instances_below
 from dicomkit.engine.persistence.metadata import read_metadata
+from dicomkit.engine.persistence.relocation import place_of
 from dicomkit.engine.persistence.storage import Storage
 from dicomkit.errors import NotFound
 from dicomkit.names import DicomStoreName
@@ -57,8 +59,30 @@ class Retrieve:
         return found
 
     def chunks(self, item: StoredInstance) -> Iterator[bytes]:
-        """The bytes as they were received, checked against their hash, in pieces."""
-        return self._storage.blobs.chunks(item.place, item.sha256)
+        """The bytes as they were received, checked against their hash, in pieces.
+
+        Raises
+        ------
+        NotFound
+            The instance was deleted since it was found.
+        """
+        place = item.place
+        while True:
+            chunks = self._storage.blobs.chunks(place, item.sha256)
+            try:
+                first = next(chunks)
+                break
+            except BlobGone:
+                # Compaction has moved the instance, if the file is not lost.
+                with self._storage.database.read() as connection:
+                    now = place_of(connection, item.key)
+                if now is None:
+                    raise NotFound("the instance was deleted while it was being retrieved") from None
+                if now == place:
+                    raise
+                place = now
+        yield first
+        yield from chunks
 
     def metadata(self, items: Sequence[StoredInstance]) -> Iterator[tuple[StoredInstance, bytes]]:
         """Each instance with its metadata in the DICOM JSON model; one that was deleted meanwhile is left out.

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dicomkit.engine.persistence import blobs as module
+from dicomkit.engine.persistence.blob_reader import WHOLE_BYTES, BlobGone
 from dicomkit.engine.persistence.blobs import BlobStore, SegmentRow
 from dicomkit.errors import Internal, ResourceExhausted, Unavailable
 
@@ -115,22 +116,62 @@ def test_after_an_uncertain_commit_nothing_is_written_over(tmp_path: Path) -> No
     store.close()
 
 
-def test_a_full_segment_is_left_for_a_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_segment_is_left_for_a_new_one(tmp_path: Path) -> None:
     """One batch may lie in several segments, each with its size in the catalog."""
-    monkeypatch.setattr(module, "SEGMENT_BYTES", 10)
-    store = BlobStore(tmp_path, [])
+    store = BlobStore(tmp_path, [], segment_bytes=10)
     places, rows = committed(store, b"123456", b"123456", b"12")
     assert [p.segment for p in places] == [1, 1, 2]
     assert rows == [SegmentRow(1, False, 12), SegmentRow(2, False, 2)]
     assert store.read(places[2], sha(b"12")) == b"12"
     store.close()
-    again = BlobStore(tmp_path, rows)
+    again = BlobStore(tmp_path, rows, segment_bytes=10)
     (place,), _ = committed(again, b"34")
     assert place == (2, 2, 2)
     again.close()
 
 
-@pytest.mark.parametrize("size", [100, module.WHOLE_BYTES + 5_000])
+def test_a_segment_is_sealed_when_it_has_reached_its_size(tmp_path: Path) -> None:
+    """Not only when the next instance comes, and for good: also after a restart."""
+    store = BlobStore(tmp_path, [], segment_bytes=10)
+    committed(store, b"12345")
+    assert store.is_current(1)
+    (_,), rows = committed(store, b"12345")
+    assert not store.is_current(1)
+    store.close()
+    again = BlobStore(tmp_path, rows, segment_bytes=10)
+    (place,), _ = committed(again, b"1")
+    assert place == (2, 0, 1)
+    again.close()
+
+
+def test_every_segment_of_a_batch_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also the one that was left for a new one between two appends."""
+    synced: list[int] = []
+    monkeypatch.setattr(module, "_data_sync", lambda fd: synced.append(os.fstat(fd).st_ino))
+    store = BlobStore(tmp_path, [], segment_bytes=10)
+    store.append([b"1234567890"])
+    store.append([b"12"])
+    store.sync()
+    assert sorted(synced) == sorted(p.stat().st_ino for p in tmp_path.iterdir())
+    store.close()
+
+
+def test_a_removed_file_is_readable_for_those_who_read_it(tmp_path: Path) -> None:
+    """A large instance that is half read when its file goes arrives complete; who comes later finds no file."""
+    data = os.urandom(WHOLE_BYTES + 5_000)
+    store = BlobStore(tmp_path, [])
+    (place,), _ = committed(store, data)
+    chunks = store.chunks(place, sha(data))
+    received = next(chunks)
+    store.remove([place.segment])
+    assert not list(tmp_path.iterdir())
+    assert received + b"".join(chunks) == data
+    with pytest.raises(BlobGone):
+        store.read(place, sha(data))
+    store.close()
+
+
+@pytest.mark.parametrize("size", [100, WHOLE_BYTES + 5_000])
 def test_a_flipped_bit_is_found(tmp_path: Path, size: int) -> None:
     """A damaged instance never arrives complete: small ones not at all, large ones without their end."""
     data = os.urandom(size)
@@ -146,7 +187,7 @@ def test_a_flipped_bit_is_found(tmp_path: Path, size: int) -> None:
             received += chunk
     assert caught.value.code == "DATA_LOSS"
     assert len(received) < size
-    assert size > module.WHOLE_BYTES or not received
+    assert size > WHOLE_BYTES or not received
     store.close()
 
 
