@@ -81,9 +81,10 @@ def run(*, repeat: int, quick: bool) -> Iterator[Row]:
             repeat,
         )
         size = sum(len(body) for body in bodies) / 2**20
+        what = f"search, {count:,} instances to a typed frame of {len(frame.columns)} columns, {len(bodies)} pages"
         for name, target in (("as it is", TARGET), ("without the collector", "")):
             yield Row(
-                what=f"search, {count:,} instances to a typed frame of {len(frame.columns)} columns, {len(bodies)} pages",
+                what=what,
                 ours=f"{statistics.median(found['ours']) * 1e3:.0f} ms",
                 theirs=f"json.loads {name}, the same {size:.1f} MiB: {statistics.median(found[name]) * 1e3:.0f} ms",
                 ratios=[a / b for a, b in zip(found["ours"], found[name], strict=True)],
