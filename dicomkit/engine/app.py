@@ -21,8 +21,10 @@ from werkzeug.wrappers import Request, Response
 
 from dicomkit.engine.handlers import all_routes
 from dicomkit.engine.home import Home
+from dicomkit.engine.persistence.blobs import SEGMENT_BYTES
 from dicomkit.engine.persistence.storage import Storage
 from dicomkit.engine.routes import Route, url_map
+from dicomkit.engine.services.compaction import Compaction
 from dicomkit.engine.services.datasets import Datasets
 from dicomkit.engine.services.dicom_stores import DicomStores
 from dicomkit.engine.services.ingest import Ingest
@@ -56,6 +58,8 @@ class Engine:
     mode
         ``"friendly"`` takes the searches that DICOM PS3.18 allows beyond the Cloud Healthcare API;
         ``"google"`` refuses what the cloud would refuse.
+    segment_bytes
+        Size at which a blob file that instances share is sealed. Small ones are for tests.
 
     Raises
     ------
@@ -63,30 +67,33 @@ class Engine:
         The folder is open elsewhere.
     """
 
-    def __init__(self, home: str | Path, *, mode: Mode = "friendly") -> None:
+    def __init__(self, home: str | Path, *, mode: Mode = "friendly", segment_bytes: int = SEGMENT_BYTES) -> None:
         if mode not in ("friendly", "google"):
             raise InvalidArgument(f"mode must be 'friendly' or 'google'; got {mode!r:.40}")
         self.mode: Mode = mode
         self.home = Home(home)
         try:
-            self.storage = Storage(self.home)
+            self.storage = Storage(self.home, segment_bytes=segment_bytes)
         except BaseException:
             self.home.close()
             raise
         warehouse = _Warehouse(self.home.warehouse)
         self._warehouse = warehouse
         self.operations = Operations(self.storage)
-        self.removal = Removal(self.storage)
+        # Nothing below refers to the engine, so that one that is forgotten is closed and its folder freed.
+        self.compaction = Compaction(self.storage)
+        self.removal = Removal(self.storage, self.compaction.notify)
         self.datasets = Datasets(self.storage, self.operations, self.removal)
         self.search = Search(self.storage, mode)
         self.retrieve = Retrieve(self.storage)
         make_datasets = mode == "friendly"
-        # Nothing below refers to the engine, so that one that is forgotten is closed and its folder freed.
         self.streaming = Streaming(self.storage, lambda: TableWriter(warehouse.service(), make_datasets=make_datasets))
         self.dicom_stores = DicomStores(self.storage, self.removal, self.streaming.warm_up)
         self.ingest = Ingest(self.storage, self.streaming.notify)
         self._map = _route_map()
-        self._close = weakref.finalize(self, _close, self.streaming, warehouse, self.storage, self.home)
+        self._close = weakref.finalize(
+            self, _close, self.compaction, self.streaming, warehouse, self.storage, self.home
+        )
 
     @property
     def bigquery(self) -> BigQueryService:
@@ -167,8 +174,9 @@ class _Warehouse:
                 self._closers.pop()()
 
 
-def _close(streaming: Streaming, warehouse: _Warehouse, storage: Storage, home: Home) -> None:
+def _close(compaction: Compaction, streaming: Streaming, warehouse: _Warehouse, storage: Storage, home: Home) -> None:
     try:
+        compaction.close()
         streaming.close()
     finally:
         try:

@@ -29,6 +29,12 @@ POINTS = (
     "post_mark",  # rows out of the outbox
     "in_delete",  # delete not committed
     "post_delete",  # delete committed, files not removed
+    "pre_copy",  # compaction: live instances read from an old segment, nothing appended
+    "mid_copy",  # compaction: one of them, or some, appended
+    "post_copy",  # compaction: all appended and on disk, rows still point to the old segment
+    "in_move",  # compaction: rows moved, not committed
+    "post_move",  # compaction: move committed; the old segment is still there
+    "post_drop",  # compaction: the old segment is removed
 )
 
 

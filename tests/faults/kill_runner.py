@@ -21,7 +21,9 @@ from typing import Any
 from werkzeug.test import Client
 
 from dicomkit.engine import Engine, crash_points
+from dicomkit.engine.persistence import catalog
 from dicomkit.engine.services import bigquery as _warm  # noqa: F401 - so that not every child imports DuckDB
+from dicomkit.engine.services import compaction
 from dicomkit.errors import NotFound
 from dicomkit.names import DicomStoreName
 from tests.unit.engine.factories import (
@@ -40,7 +42,10 @@ from tests.unit.engine.factories import (
 TABLE = "bq://local.imaging.ct"
 _REQUESTS = 6
 _LARGE = ("post_rename",)
-_DELETES = ("in_delete", "post_delete")
+_COMPACTION = ("pre_copy", "mid_copy", "post_copy", "in_move", "post_move", "post_drop")
+_DELETES = ("in_delete", "post_delete", *_COMPACTION)
+_SEGMENT_BYTES = 6_000
+"""Six small instances: what a request stores when compaction is to have work, and two of which it leaves."""
 
 # The UIDs of the templates are replaced in the bytes, which is faster than to write each file with pydicom.
 _ROOT = "1.2.826.0.1.3680043.8.498."
@@ -85,21 +90,25 @@ def work(home: str, ledger: Ledger, spec: str) -> None:
     """Store, delete and stream until the armed point is reached."""
     crash_points.arm(spec)
     point = spec.partition(":")[0]
-    with Engine(home) as engine:
+    compaction.BATCH_INSTANCES = 1
+    with Engine(home, segment_bytes=_SEGMENT_BYTES) as engine:
         http = Client(engine)
         if http.get(STORE).status_code == 404:
             http.post(f"{PARENT}/datasets?datasetId=default")
             http.post(f"{DATASET}/dicomStores?dicomStoreId=ct", json=streamed_to(TABLE))
         for number in range(_REQUESTS):
             made = [fresh(point in _LARGE and number % 2 == 1), fresh(False), fresh(False)]
+            made += [fresh(False) for _ in range(3 if point in _COMPACTION else 0)]
             answer = store(http, *(data for data, _ in made))
             for place, outcome in outcomes(answer).items():
                 data, path = made[place - 1]
                 assert outcome == "STORED"
                 ledger.note("stored", path, hashlib.sha256(data).hexdigest())
-            if point in _DELETES:
-                ledger.note("deleting", made[1][1])
-                assert http.delete(made[1][1]).status_code == 200
+            for _, path in made[1::3] + made[2::3] if point in _DELETES else ():
+                ledger.note("deleting", path)
+                assert http.delete(path).status_code == 200
+            if point in _COMPACTION:
+                engine.compaction.finish(10)
             if number % 2:
                 engine.streaming.drain(DicomStoreName.parse(STORE[4:]), 3)
 
@@ -107,8 +116,9 @@ def work(home: str, ledger: Ledger, spec: str) -> None:
 def verify(home: str, ledger: Ledger) -> dict[str, Any]:
     """Open the home as after a crash and compare it with the ledger."""
     there, ever = ledger.read()
-    with Engine(home) as engine:
+    with Engine(home, segment_bytes=_SEGMENT_BYTES) as engine:
         http = Client(engine)
+        is_compact = engine.compaction.finish(10)
         lost = [p for p, sha in there.items() if sha != _sha(http, p)]
         found = list(_found(http))
         unreadable = [p for p in found if _sha(http, p) is None]
@@ -124,6 +134,11 @@ def verify(home: str, ledger: Ledger) -> dict[str, Any]:
                 "JOIN series s ON s.key = i.series_key WHERE s.study_key = t.key)"
             ).fetchone()[0]
             sizes = dict(connection.execute("SELECT key, size FROM segments"))
+            wrong_live = connection.execute(
+                "SELECT COUNT(*) FROM segments b WHERE live != "
+                "(SELECT COALESCE(SUM(length), 0) FROM instances WHERE segment = b.key)"
+            ).fetchone()[0]
+            sparse = [s.key for s in catalog.sparse_segments(connection) if s.size > _SEGMENT_BYTES]
             intact = connection.execute("PRAGMA integrity_check").fetchone()[0]
         on_disk = {int(p.stem): p.stat().st_size for p in engine.home.blobs.iterdir()}
         leftovers = sorted(set(on_disk) ^ set(sizes)) + [k for k, s in sizes.items() if on_disk.get(k) != s]
@@ -136,6 +151,8 @@ def verify(home: str, ledger: Ledger) -> dict[str, Any]:
         "unreadable": unreadable,
         "dangling": dangling,
         "wrong_counts": wrong_counts,
+        "wrong_live": wrong_live,
+        "is_compact": is_compact and not sparse,
         "leftovers": leftovers,
         "integrity": intact,
         "missing_rows": missing,

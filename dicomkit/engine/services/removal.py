@@ -1,13 +1,13 @@
 """Deleting instances, series, studies, stores and datasets.
 
 A delete is one transaction; files that nothing uses any more are removed after it. If the process dies in between,
-the next start removes them.
+the next start removes them. What a delete leaves in a shared file is for ``services.compaction``.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from dicomkit.engine.crash_points import crash_point
 from dicomkit.engine.persistence import catalog
@@ -23,10 +23,19 @@ _PORTION = 1_000
 
 
 class Removal:
-    """What deletes."""
+    """What deletes.
 
-    def __init__(self, storage: Storage) -> None:
+    Parameters
+    ----------
+    storage
+        The home's files.
+    on_delete
+        Called after each delete.
+    """
+
+    def __init__(self, storage: Storage, on_delete: Callable[[], None]) -> None:
         self._storage = storage
+        self._on_delete = on_delete
 
     def instances(
         self, name: DicomStoreName, study: str, series: str | None = None, instance: str | None = None
@@ -39,7 +48,7 @@ class Removal:
             The store, or what is to be deleted, does not exist.
         """
         storage = self._storage
-        with storage.database.write() as connection:
+        with storage.transaction() as connection:
             store = catalog.store(connection, name)
             found = instances_below(connection, store.key, study, series, instance)
             if not found:
@@ -52,25 +61,30 @@ class Removal:
             crash_point("in_delete")
             storage.index.forget()
         crash_point("post_delete")
-        storage.blobs.remove(unused)
+        self._finish(unused)
         return len(found)
 
     def store(self, name: DicomStoreName) -> None:
         """Delete a store and every instance in it."""
-        with self._storage.database.write() as connection:
+        with self._storage.transaction() as connection:
             unused = self._store(connection, catalog.store(connection, name).key)
-        self._storage.blobs.remove(unused)
+        self._finish(unused)
 
     def dataset(self, name: DatasetName) -> None:
         """Delete a dataset with its stores."""
         unused: list[int] = []
-        with self._storage.database.write() as connection:
+        with self._storage.transaction() as connection:
             key, _ = catalog.dataset_key(connection, name)
             while stores := catalog.list_stores(connection, key, "", _PORTION):
                 for store in stores:
                     unused += self._store(connection, store.key)
             catalog.delete_dataset(connection, key)
+        self._finish(unused)
+
+    def _finish(self, unused: Sequence[int]) -> None:
+        """The delete is committed."""
         self._storage.blobs.remove(unused)
+        self._on_delete()
 
     def _store(self, connection: Connection, key: int) -> list[int]:
         storage = self._storage
