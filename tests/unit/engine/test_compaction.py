@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import random
 import threading
 import time
@@ -13,6 +15,7 @@ import pytest
 from werkzeug.test import Client
 
 from dicomkit.engine import Engine
+from dicomkit.engine.persistence import blobs
 from dicomkit.engine.persistence.relocation import residents
 from dicomkit.engine.services import compaction
 from dicomkit.engine.services.retrieve import Target
@@ -225,7 +228,7 @@ def test_a_full_disk_stops_compaction_and_loses_nothing(
     files = stored(http, 60)
 
     def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched:
         patched.setattr("os.pwritev", full)
@@ -236,6 +239,29 @@ def test_a_full_disk_stops_compaction_and_loses_nothing(
     delete(http, files[:1])
     assert settled(engine) < before / 2
     assert all(read(http, one) == one.data for one in files[6::6])
+
+
+def test_nothing_moves_without_a_sync(http: Client, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the copies may not be on disk, every row still points to the old bytes, and their file stays."""
+    files = stored(http, 60)
+    kept = files[::6]
+
+    def failing(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    before = {item.uid: item.place for item in engine.retrieve.find(NAME, Target("1.2.3"))}
+    monkeypatch.setattr(blobs, "_data_sync", failing)
+    delete(http, [one for one in files if one not in kept])
+    assert engine.compaction.finish(30)
+    assert {i.uid: i.place for i in engine.retrieve.find(NAME, Target("1.2.3"))} == {
+        one.uid: before[one.uid] for one in kept
+    }
+    assert all(read(http, one) == one.data for one in kept)
+    monkeypatch.undo()
+    engine.close()
+    with Engine(engine.home.path, segment_bytes=SEGMENT) as again:
+        assert settled(again) <= 2 * sum(len(one.data) for one in kept) + SEGMENT
+        assert all(read(Client(again), one) == one.data for one in kept)
 
 
 def test_closing_does_not_wait_for_the_whole_of_it(
