@@ -9,29 +9,49 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from contextlib import AbstractContextManager
+from types import TracebackType
 
 __all__ = ["collection_paused"]
 
-_lock = threading.Lock()
-_inside = 0
-_was_enabled = False
+_LONG_S = 1.0
+"""Threads that relieve each other could keep the collector off for good; after this long it is run by hand."""
 
 
-@contextmanager
-def collection_paused() -> Iterator[None]:
+class _Pause(AbstractContextManager[None]):
+    """One pause that all threads share."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._was_enabled = False
+        self._since = 0.0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._was_enabled = gc.isenabled()
+                self._since = time.monotonic()
+                gc.disable()
+            self._inside += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                if self._was_enabled:
+                    gc.enable()
+            elif self._was_enabled and time.monotonic() - self._since > _LONG_S:
+                self._since = time.monotonic()
+                gc.collect(1)
+
+
+_pause = _Pause()
+
+
+def collection_paused() -> AbstractContextManager[None]:
     """Keep the collector from running; threads may overlap, and a collector that was off stays off."""
-    global _inside, _was_enabled
-    with _lock:
-        if _inside == 0:
-            _was_enabled = gc.isenabled()
-            gc.disable()
-        _inside += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _inside -= 1
-            if _inside == 0 and _was_enabled:
-                gc.enable()
+    return _pause

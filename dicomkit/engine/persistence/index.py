@@ -15,14 +15,7 @@ import orjson
 
 from dicomkit.engine.persistence.blob_reader import Place
 from dicomkit.engine.persistence.database import next_keys
-from dicomkit.engine.persistence.level_rows import (
-    SERIES_TAGS,
-    STUDY_TAGS,
-    Elements,
-    lines,
-    series_columns,
-    study_columns,
-)
+from dicomkit.engine.persistence.level_rows import ParentFacts, parent_facts
 from dicomkit.engine.persistence.metadata import Dictionary, Metadata, SeriesName, unpack
 
 __all__ = ["Index", "NewInstance", "Outcome", "Plan"]
@@ -54,17 +47,17 @@ class NewInstance:
     dictionary: Dictionary
     rows: Sequence[tuple[tuple[int, ...], bytes | None, str]] = ()
     """For tables: keys of the streams, the row in JSON (``None``: it cannot be streamed), and why it cannot."""
-    elements: Elements | None = None
-    """The metadata unpacked, where it is at hand; read back from *packed* when it is needed and is not."""
+    parents: ParentFacts | None = None
+    """What the rows of its study and series keep, where that is known already."""
     outcome: Outcome | None = None
     key: int = 0
     series_key: int = 0
 
-    def unpacked(self) -> Elements:
-        """The metadata."""
-        if self.elements is None:
-            self.elements = orjson.loads(unpack(self.packed, self.dictionary.data))
-        return self.elements
+    def parent_facts(self) -> ParentFacts:
+        """What the rows of its study and series keep; read back from *packed* when it is not known yet."""
+        if self.parents is None:
+            self.parents = parent_facts(orjson.loads(unpack(self.packed, self.dictionary.data)))
+        return self.parents
 
     @property
     def series_name(self) -> SeriesName:
@@ -246,14 +239,13 @@ class Index:
 
 
 def _study_row(key: int, item: NewInstance, count: int) -> tuple[Any, ...]:
-    elements = item.unpacked()
-    return (key, item.store_key, item.study_uid, *study_columns(elements), count, lines(elements, STUDY_TAGS))
+    facts = item.parent_facts()
+    return (key, item.store_key, item.study_uid, *facts.study_columns, count, facts.study_lines)
 
 
 def _series_row(key: int, study: int, item: NewInstance, count: int) -> tuple[Any, ...]:
-    elements = item.unpacked()
-    columns = series_columns(elements)
-    return (key, item.store_key, study, item.series_uid, *columns, count, lines(elements, SERIES_TAGS))
+    facts = item.parent_facts()
+    return (key, item.store_key, study, item.series_uid, *facts.series_columns, count, facts.series_lines)
 
 
 def _instance_row(item: NewInstance, place: Place) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ Which attributes belong to which level is data in ``dicom.attributes``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -19,8 +19,10 @@ __all__ = [
     "INSTANCE_TAGS",
     "SERIES_TAGS",
     "STUDY_TAGS",
+    "ParentFacts",
     "integer",
     "lines",
+    "parent_facts",
     "series_columns",
     "study_columns",
 ]
@@ -99,4 +101,20 @@ def series_columns(elements: Elements) -> tuple[str | int | None, ...]:
         _text(elements, "0008103E"),
         _text(elements, "00180015"),
         _text(elements, "00400244"),
+    )
+
+
+class ParentFacts(NamedTuple):
+    """What the rows of a study and a series keep of the first instance that is stored in them."""
+
+    study_columns: tuple[str | None, ...]
+    study_lines: bytes
+    series_columns: tuple[str | int | None, ...]
+    series_lines: bytes
+
+
+def parent_facts(elements: Elements) -> ParentFacts:
+    """The facts of an instance's metadata."""
+    return ParentFacts(
+        study_columns(elements), lines(elements, STUDY_TAGS), series_columns(elements), lines(elements, SERIES_TAGS)
     )

@@ -15,7 +15,7 @@ from dicomkit.bigquery.row import build_json_row, build_row
 from dicomkit.dicom.multipart import Part
 from dicomkit.dicom.reader import Part10, read_part10
 from dicomkit.engine.persistence.index import NewInstance
-from dicomkit.engine.persistence.level_rows import INSTANCE_TAGS, integer, lines
+from dicomkit.engine.persistence.level_rows import INSTANCE_TAGS, integer, lines, parent_facts
 from dicomkit.engine.persistence.metadata import Metadata
 from dicomkit.errors import DicomFormatError
 
@@ -98,8 +98,8 @@ def prepare(part: Part, store: StorePlan, storage_class: str, metadata: Metadata
         packed=dictionary.pack(text),
         dictionary=dictionary,
         rows=rows,
-        # The first of a series is asked for more than its own lines; a large one is read back instead of kept.
-        elements=elements if dictionary.data == text else None,
+        # The first of a series is asked for more than its own lines.
+        parents=parent_facts(elements) if text.startswith(dictionary.data) else None,
     )
 
 
