@@ -119,9 +119,10 @@ def verify(home: str, ledger: Ledger) -> dict[str, Any]:
     with Engine(home, segment_bytes=_SEGMENT_BYTES) as engine:
         http = Client(engine)
         is_compact = engine.compaction.finish(10)
-        lost = [p for p, sha in there.items() if sha != _sha(http, p)]
         found = list(_found(http))
-        unreadable = [p for p in found if _sha(http, p) is None]
+        read = {path: _sha(http, path) for path in {*there, *found}}
+        lost = [path for path, sha in there.items() if sha != read[path]]
+        unreadable = [path for path in found if read[path] is None]
         with engine.storage.database.read() as connection:
             dangling = connection.execute(
                 "SELECT COUNT(*) FROM instances i LEFT JOIN series s ON s.key = i.series_key "

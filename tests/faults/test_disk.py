@@ -129,7 +129,7 @@ def _can_trace() -> bool:
     strace = shutil.which("strace")
     if strace is None:
         return False
-    probe = [strace, "-o", os.devnull, "-e", "inject=fdatasync:error=EIO:when=99", "true"]
+    probe = [strace, "-f", "--seccomp-bpf", "-o", os.devnull, "-e", "inject=fdatasync:error=EIO:when=99", "true"]
     return subprocess.run(probe, capture_output=True, check=False).returncode == 0
 
 
@@ -142,7 +142,17 @@ def test_io_errors_of_the_kernel_are_never_answered_with_200(tmp_path: Path, cal
     home = str(tmp_path / "home")
     runner = [sys.executable, "-m", "tests.faults.kill_runner", home]
     trace = tmp_path / "trace"
-    strace = ["strace", "-f", "-o", str(trace), "-e", f"trace={call}", "-e", f"inject={call}:error=EIO:when={when}"]
+    strace = [
+        "strace",
+        "-f",
+        "--seccomp-bpf",
+        "-o",
+        str(trace),
+        "-e",
+        f"trace={call}",
+        "-e",
+        f"inject={call}:error=EIO:when={when}",
+    ]
     subprocess.run([*runner, "work"], cwd=ROOT, capture_output=True, timeout=120, check=True)
     subprocess.run([*strace, *runner, "work"], cwd=ROOT, capture_output=True, timeout=120, check=False)
     assert "(INJECTED)" in trace.read_text()
