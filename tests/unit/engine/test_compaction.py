@@ -292,7 +292,8 @@ def test_reading_storing_and_deleting_go_on_while_segments_are_compacted(
 ) -> None:
     """Five threads at once: every answer is right, and in the end the catalog and the files agree."""
     monkeypatch.setattr(compaction, "BATCH_INSTANCES", 3)
-    mixed = stored(http, 80)
+    mixed = [instance(study="1.2.8" if n % 4 else "1.2.3", series="1.2.8.4", pixels=1_000) for n in range(80)]
+    assert store(http, *mixed).status_code == 200
     kept = mixed[::4]
     before = {item.uid: item.place for item in engine.retrieve.find(NAME, Target("1.2.3"))}
     is_over = threading.Event()
