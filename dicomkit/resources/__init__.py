@@ -10,15 +10,18 @@ from dicomkit.resources.field_mask import apply_mask, compute_mask
 from dicomkit.resources.labels import check_labels
 from dicomkit.resources.notification import DicomNotificationConfig, NotificationConfig
 from dicomkit.resources.operation import Operation, rpc_status
+from dicomkit.resources.policy import Binding, Policy
 from dicomkit.resources.stream_config import StreamConfig, StreamConfigLike, stream_configs_from
 
 __all__ = [
     "BigQueryDestination",
+    "Binding",
     "Dataset",
     "DicomNotificationConfig",
     "DicomStore",
     "NotificationConfig",
     "Operation",
+    "Policy",
     "StreamConfig",
     "StreamConfigLike",
     "apply_mask",
