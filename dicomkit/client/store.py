@@ -18,7 +18,7 @@ from dicomkit.client.search import Search
 from dicomkit.client.sources import SourceLike
 from dicomkit.dicom.attributes import Level
 from dicomkit.dicom.query import Query
-from dicomkit.errors import FailedPrecondition
+from dicomkit.errors import FailedPrecondition, InvalidArgument
 from dicomkit.names import DicomStoreName
 from dicomkit.resources import DicomNotificationConfig, DicomStore, StreamConfigLike, stream_configs_from
 
@@ -111,6 +111,8 @@ class Store:
             changes["stream_configs"] = stream_configs_from(stream_to)
         if notification_configs is not None:
             changes["notification_configs"] = notification_configs_from(notification_configs)
+        if not changes:
+            raise InvalidArgument("nothing was given to change; give labels=, stream_to= or notification_configs=")
         body = DicomStore(**changes).to_api()
         params = {"updateMask": ",".join(body)}
         self._resource = DicomStore.from_api(self._rest.json("PATCH", self._path, body=body, params=params))
