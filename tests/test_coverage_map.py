@@ -19,7 +19,6 @@ from tests.discovery import EXCLUDED, Method, document, methods
 
 PREFIX = "healthcare.projects.locations."
 _STORES = "datasets.dicomStores"
-_IAM = "policies and the permissions of each method are one piece of work"
 _OPERATIONS = "every operation of this engine is done when it is answered: nothing is listed or cancelled yet"
 _PIXELS = "frames, renderings and bulk data come with the pixel decoders"
 
@@ -28,9 +27,6 @@ HOLES: dict[str, str] = {
     "get": "as list",
     "datasets.patch": "a dataset's settings are given when it is made",
     "datasets.deidentify": "needs the profiles of PS3.15",
-    "datasets.getIamPolicy": _IAM,
-    "datasets.setIamPolicy": _IAM,
-    "datasets.testIamPermissions": _IAM,
     "datasets.operations.list": _OPERATIONS,
     "datasets.operations.cancel": _OPERATIONS,
     f"{_STORES}.import": "needs operations that run for long",
@@ -38,9 +34,6 @@ HOLES: dict[str, str] = {
     f"{_STORES}.deidentify": "needs the profiles of PS3.15",
     f"{_STORES}.setBlobStorageSettings": "needs operations that run for long",
     f"{_STORES}.getDICOMStoreMetrics": "not built yet",
-    f"{_STORES}.getIamPolicy": _IAM,
-    f"{_STORES}.setIamPolicy": _IAM,
-    f"{_STORES}.testIamPermissions": _IAM,
     f"{_STORES}.dicomWeb.studies.getStudyMetrics": "not built yet",
     f"{_STORES}.dicomWeb.studies.series.getSeriesMetrics": "not built yet",
     f"{_STORES}.dicomWeb.studies.series.instances.getStorageInfo": "not built yet",

@@ -27,6 +27,7 @@ from dicomkit.engine.routes import Route, url_map
 from dicomkit.engine.services.compaction import Compaction
 from dicomkit.engine.services.datasets import Datasets
 from dicomkit.engine.services.dicom_stores import DicomStores
+from dicomkit.engine.services.iam import Iam
 from dicomkit.engine.services.ingest import Ingest
 from dicomkit.engine.services.operations import Operations
 from dicomkit.engine.services.removal import Removal
@@ -84,6 +85,7 @@ class Engine:
         self.compaction = Compaction(self.storage)
         self.removal = Removal(self.storage, self.compaction.notify)
         self.datasets = Datasets(self.storage, self.operations, self.removal)
+        self.iam = Iam(self.storage)
         self.search = Search(self.storage, mode)
         self.retrieve = Retrieve(self.storage)
         make_datasets = mode == "friendly"

@@ -9,6 +9,7 @@ from dicomkit.engine.handlers import (
     dicomweb_retrieve,
     dicomweb_search,
     dicomweb_store,
+    iam,
     own,
     unimplemented,
 )
@@ -25,6 +26,7 @@ def all_routes() -> tuple[Route, ...]:
         *dicomweb_store.ROUTES,
         *dicomweb_search.ROUTES,
         *dicomweb_retrieve.ROUTES,
+        *iam.ROUTES,
         *own.ROUTES,
         *bigquery.ROUTES,
         *unimplemented.ROUTES,

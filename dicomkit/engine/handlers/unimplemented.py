@@ -28,7 +28,6 @@ _STUDY = f"{WEB}/studies/<study>"
 _SERIES = f"{_STUDY}/series/<series>"
 _INSTANCE = f"{_SERIES}/instances/<instance>"
 _INSTANCES = f"{_STORES}.dicomWeb.studies.series.instances"
-_ACTIONS = ("getIamPolicy", "setIamPolicy", "testIamPermissions")
 
 ROUTES = (
     _route(f"{_ID}.list", "GET", "/v1/projects/<project>/locations"),
@@ -42,11 +41,6 @@ ROUTES = (
     _route(f"{_STORES}.deidentify", "POST", f"{STORE}:deidentify"),
     _route(f"{_STORES}.setBlobStorageSettings", "POST", f"{STORE}:setBlobStorageSettings"),
     _route(f"{_STORES}.getDICOMStoreMetrics", "GET", f"{STORE}:getDICOMStoreMetrics"),
-    *(
-        _route(f"{prefix}.{action}", "GET" if action == "getIamPolicy" else "POST", f"{rule}:{action}")
-        for prefix, rule in ((f"{_ID}.datasets", DATASET), (_STORES, STORE))
-        for action in _ACTIONS
-    ),
     _route(f"{_STORES}.dicomWeb.studies.getStudyMetrics", "GET", f"{_STUDY}:getStudyMetrics"),
     _route(f"{_STORES}.dicomWeb.studies.series.getSeriesMetrics", "GET", f"{_SERIES}:getSeriesMetrics"),
     _route(f"{_INSTANCES}.getStorageInfo", "GET", f"{_INSTANCE}:getStorageInfo"),

@@ -99,7 +99,8 @@ def list_datasets(
 
 
 def delete_dataset(connection: sqlite3.Connection, key: int) -> None:
-    """Remove a dataset whose stores have gone, and its operations."""
+    """Remove a dataset whose stores have gone, its operations and its policy."""
+    connection.execute("DELETE FROM policies WHERE kind = 'dataset' AND key = ?", (key,))
     connection.execute("DELETE FROM operations WHERE dataset_key = ?", (key,))
     connection.execute("DELETE FROM datasets WHERE key = ?", (key,))
 
@@ -154,7 +155,8 @@ def update_store(connection: sqlite3.Connection, key: int, resource: Mapping[str
 
 
 def delete_store(connection: sqlite3.Connection, key: int) -> None:
-    """Remove a store's own row; what is in it goes through ``Index.delete_store``."""
+    """Remove a store's own row and its policy; what is in it goes through ``Index.delete_store``."""
+    connection.execute("DELETE FROM policies WHERE kind = 'store' AND key = ?", (key,))
     connection.execute("DELETE FROM stores WHERE key = ?", (key,))
 
 

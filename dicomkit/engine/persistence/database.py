@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dicomkit.dicom.wildcards import glob_match
-from dicomkit.engine.persistence.schema import SCHEMA, VERSION
+from dicomkit.engine.persistence.schema import SCHEMA, UPGRADES, VERSION
 from dicomkit.errors import ApiError, FailedPrecondition, ResourceExhausted, Unavailable
 
 __all__ = ["CommitFailed", "Connection", "Database", "next_keys"]
@@ -57,11 +57,13 @@ class Database:
         version = self._writer.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
             self._writer.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={VERSION}; COMMIT")
-        elif version != VERSION:
+        elif not 0 < version <= VERSION:
             self._writer.close()
             raise FailedPrecondition(
                 f"the folder was written by another version of dicomkit (catalog {version}, this one is {VERSION})"
             )
+        for step in range(version or VERSION, VERSION):
+            self._writer.executescript(f"BEGIN; {UPGRADES[step]} PRAGMA user_version={step + 1}; COMMIT")
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, cached_statements=256)

@@ -6,12 +6,20 @@ Keys are integers counted by the one process that writes. JSON of the search lev
 
 from __future__ import annotations
 
-__all__ = ["SCHEMA", "VERSION"]
+__all__ = ["SCHEMA", "UPGRADES", "VERSION"]
 
-VERSION = 1
-"""Layout of the tables; a home with another number is refused."""
+VERSION = 2
+"""Layout of the tables; a home with a lower number is brought up to it, one with a higher number is refused."""
 
-SCHEMA = """
+_POLICIES = """
+CREATE TABLE policies (
+    kind TEXT NOT NULL, key INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
+"""
+
+UPGRADES = {1: _POLICIES}
+"""Layout -> what makes the next one of it."""
+
+SCHEMA = f"""{_POLICIES}
 CREATE TABLE datasets (
     key INTEGER PRIMARY KEY, parent TEXT NOT NULL, id TEXT NOT NULL, resource BLOB NOT NULL, UNIQUE (parent, id));
 CREATE TABLE stores (

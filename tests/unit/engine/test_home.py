@@ -12,7 +12,7 @@ from werkzeug.test import Client
 from dicomkit.engine import Engine
 from dicomkit.engine.home import Home
 from dicomkit.errors import FailedPrecondition, InvalidArgument, SetupError, Unavailable
-from tests.unit.engine.factories import FILE_AS_STORED, client, instance, store
+from tests.unit.engine.factories import FILE_AS_STORED, STORE, client, instance, store
 
 
 def test_everything_in_a_home_is_private(tmp_path: Path) -> None:
@@ -91,3 +91,19 @@ def test_a_catalog_of_another_version_is_refused(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(FailedPrecondition, match="99"):
             Engine(tmp_path)
+
+
+def test_a_catalog_of_the_layout_before_is_brought_up(tmp_path: Path) -> None:
+    """Layout 1 had no policies: what is stored stays, and policies can be set."""
+    import sqlite3
+
+    with Engine(tmp_path) as engine:
+        client(engine, resource={"labels": {"a": "b"}})
+    connection = sqlite3.connect(tmp_path / "catalog.sqlite")
+    connection.executescript("DROP TABLE policies; PRAGMA user_version=1")
+    connection.close()
+    for _ in range(2):
+        with Engine(tmp_path) as engine:
+            http = Client(engine)
+            assert (http.get(STORE).json or {})["labels"] == {"a": "b"}
+            assert http.post(f"{STORE}:setIamPolicy", json={"policy": {}}).status_code == 200
