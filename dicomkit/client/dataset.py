@@ -20,6 +20,7 @@ from dicomkit.frames.columns import STORES
 from dicomkit.frames.tables import table
 from dicomkit.names import DatasetName, check_id
 from dicomkit.resources import DicomStore, Operation, StreamConfigLike, stream_configs_from
+from dicomkit.resources.label_filter import LabelFilter
 
 __all__ = ["Dataset", "create_if_missing"]
 
@@ -123,9 +124,26 @@ class Dataset:
         name = self._name.store(store_id)
         return Store(self._connection, DicomStore.from_api(self._rest.json("GET", quote_path(str(name)))))
 
-    def stores(self) -> pd.DataFrame:
-        """All DICOM stores, one row each, columns ``frames.STORES``."""
-        stores = [DicomStore.from_api(store) for store in self._list()]
+    def stores(self, *, filter: str = "") -> pd.DataFrame:
+        """DICOM stores, one row each, columns ``frames.STORES``.
+
+        Parameters
+        ----------
+        filter
+            Which ones, by their labels: ``labels.KEY=VALUE``, with ``NOT``, ``AND``, ``OR`` and parentheses; a value
+            may stand in double quotes. Everything by default.
+
+        Raises
+        ------
+        InvalidArgument
+            The filter is not of this form.
+
+        Notes
+        -----
+        Healthcare API ``dicomStores.list``.
+        """
+        LabelFilter.parse(filter)
+        stores = [DicomStore.from_api(store) for store in self._list(filter)]
         return table(
             STORES,
             {
@@ -140,9 +158,9 @@ class Dataset:
             },
         )
 
-    def _list(self) -> Iterator[Any]:
+    def _list(self, wanted: str) -> Iterator[Any]:
         seen: set[str] = set()
-        params = {"pageSize": str(PAGE_SIZE)}
+        params = {"pageSize": str(PAGE_SIZE), **({"filter": wanted} if wanted.strip() else {})}
         while True:
             page = self._rest.json("GET", f"{self._path}/dicomStores", params=params) or {}
             yield from page.get("dicomStores", ())

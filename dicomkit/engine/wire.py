@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -64,7 +65,9 @@ def read_json(request: Request) -> dict[str, Any]:
     return body
 
 
-def page(request: Request, field: str, fetch: Callable[[str, int], list[dict[str, Any]]]) -> dict[str, Any]:
+def page(
+    request: Request, field: str, fetch: Callable[[str, int], list[dict[str, Any]]], *, scope: str = ""
+) -> dict[str, Any]:
     """One page of a list method.
 
     Parameters
@@ -75,13 +78,15 @@ def page(request: Request, field: str, fetch: Callable[[str, int], list[dict[str
         Name of the list in the answer.
     fetch
         ``fetch(after, limit)`` gives resources, ordered by id, whose ids come after *after*.
+    scope
+        What else the list depends on, its filter: a token is good for the same scope only.
     """
     size = _page_size(request.args.get("pageSize"))
-    after = _read_token(request.args.get("pageToken", ""))
+    after = _read_token(request.args.get("pageToken", ""), scope)
     found = fetch(after, size + 1)
     answer: dict[str, Any] = {field: found[:size]} if found else {}
     if len(found) > size:
-        answer["nextPageToken"] = _write_token(found[size - 1]["name"].rpartition("/")[2])
+        answer["nextPageToken"] = _write_token(found[size - 1]["name"].rpartition("/")[2], scope)
     return answer
 
 
@@ -93,17 +98,29 @@ def _page_size(text: str | None) -> int:
     return min(int(text) or DEFAULT_PAGE, MAX_PAGE)
 
 
-def _write_token(after: str) -> str:
-    return base64.urlsafe_b64encode(after.encode()).decode().rstrip("=")
+def _write_token(after: str, scope: str) -> str:
+    return base64.urlsafe_b64encode(f"{_digest(scope)}:{after}".encode()).decode().rstrip("=")
 
 
-def _read_token(token: str) -> str:
+def _read_token(token: str, scope: str) -> str:
+    if not token:
+        return ""
     try:
-        return base64.b64decode(
+        text = base64.b64decode(
             token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True
         ).decode()
     except (UnicodeError, binascii.Error) as exc:
         raise InvalidArgument("pageToken is none that this method gave") from exc
+    digest, separator, after = text.partition(":")
+    if not separator:
+        raise InvalidArgument("pageToken is none that this method gave")
+    if digest != _digest(scope):
+        raise InvalidArgument("pageToken belongs to a list with another filter; repeat the filter of the first page")
+    return after
+
+
+def _digest(scope: str) -> str:
+    return hashlib.sha256(scope.encode()).hexdigest()[:16] if scope else ""
 
 
 def dataset_name(project: str, location: str, dataset: str) -> DatasetName:

@@ -96,6 +96,20 @@ def test_list_goes_on_to_its_last_page(conn: dk.Dataset, monkeypatch: pytest.Mon
     assert conn.stores()["id"].tolist() == [f"s{i}" for i in range(5)]
 
 
+def test_list_can_be_filtered_by_labels(conn: dk.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On every page, with quotes and boolean operators; what is no filter is refused."""
+    monkeypatch.setattr("dicomkit.client.dataset.PAGE_SIZE", 2)
+    for i in range(7):
+        conn.create_store(f"s{i}", labels={"env": "test" if i % 2 else "live", "n": str(i)})
+    conn.create_store("bare")
+    assert conn.stores(filter="labels.env=test")["id"].tolist() == ["s1", "s3", "s5"]
+    assert conn.stores(filter='NOT labels.env="test" AND NOT labels.n=0')["id"].tolist() == ["bare", "s2", "s4", "s6"]
+    assert conn.stores(filter="labels.env=none").empty
+    assert len(conn.stores(filter=" ")) == 8
+    with pytest.raises(InvalidArgument, match="filter"):
+        conn.stores(filter="name=s1")
+
+
 def test_patch_changes_what_it_names_and_nothing_else(conn: dk.Dataset) -> None:
     """The update mask holds just what was given."""
     store = conn.create_store("ct", labels={"a": "1"}, stream_to="bq://local.imaging.ct")

@@ -101,6 +101,23 @@ def test_list_goes_on_by_the_clients_own_paging(stores: Any) -> None:
     assert names == [f"s{i}" for i in range(5)]
 
 
+def test_list_is_filtered_by_labels(stores: Any) -> None:
+    """Pages hold what fits and no more; the filter may not change between them, and nothing else is taken."""
+    for i in range(6):
+        stores.create(parent=DATASET, dicomStoreId=f"s{i}", body={"labels": {"odd": str(i % 2)}}).execute()
+    first = stores.list(parent=DATASET, pageSize=2, filter="labels.odd=1").execute()
+    assert [store["name"][-2:] for store in first["dicomStores"]] == ["s1", "s3"]
+    token = first["nextPageToken"]
+    last = stores.list(parent=DATASET, pageSize=2, filter="labels.odd=1", pageToken=token).execute()
+    assert [store["name"][-2:] for store in last["dicomStores"]] == ["s5"]
+    assert "nextPageToken" not in last
+    for other in ("labels.odd=0", None):
+        status, reason = _status(stores.list(parent=DATASET, pageSize=2, filter=other, pageToken=token))
+        assert (status, "filter" in reason) == (400, True)
+    status, reason = _status(stores.list(parent=DATASET, filter="createTime > 2024-01-01"))
+    assert (status, reason[:7]) == (400, "filter:")
+
+
 @pytest.mark.parametrize(
     ("mask", "body", "word"),
     [

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request, Response
 
 from dicomkit.engine.routes import DATASET, STORE, Route
 from dicomkit.engine.wire import dataset_name, json_response, page, read_json, store_name
-from dicomkit.errors import InvalidArgument, Unimplemented
+from dicomkit.errors import InvalidArgument
+from dicomkit.resources.label_filter import LabelFilter
 
 if TYPE_CHECKING:
     from dicomkit.engine.app import Engine
@@ -29,13 +30,13 @@ def _get(engine: Engine, request: Request, **path: str) -> Response:
 
 
 def _list(engine: Engine, request: Request, project: str, location: str, dataset: str) -> Response:
-    if request.args.get("filter"):
-        raise Unimplemented("filter is not supported by this server; list all stores and filter the answer")
     name = dataset_name(project, location, dataset)
-    return json_response(
-        request,
-        page(request, "dicomStores", lambda after, limit: engine.dicom_stores.list(name, after=after, limit=limit)),
-    )
+    wanted = LabelFilter.parse(request.args.get("filter", ""))
+
+    def fetch(after: str, limit: int) -> list[dict[str, Any]]:
+        return engine.dicom_stores.list(name, after=after, limit=limit, wanted=wanted)
+
+    return json_response(request, page(request, "dicomStores", fetch, scope=wanted.text))
 
 
 def _patch(engine: Engine, request: Request, **path: str) -> Response:

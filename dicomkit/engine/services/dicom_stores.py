@@ -12,6 +12,7 @@ from dicomkit.engine.services.removal import Removal
 from dicomkit.errors import AlreadyExists
 from dicomkit.names import DatasetName, DicomStoreName
 from dicomkit.resources import DicomStore
+from dicomkit.resources.label_filter import LabelFilter
 
 __all__ = ["DicomStores"]
 
@@ -59,12 +60,22 @@ class DicomStores:
         with self._storage.database.read() as connection:
             return {"name": str(name), **catalog.store(connection, name).resource}
 
-    def list(self, dataset: DatasetName, *, after: str, limit: int) -> list[dict[str, Any]]:
-        """Stores of a dataset, by id, from the one after *after*."""
+    def list(
+        self, dataset: DatasetName, *, after: str, limit: int, wanted: LabelFilter | None = None
+    ) -> list[dict[str, Any]]:
+        """Stores of a dataset whose labels fit, by id, from the one after *after*."""
+        found: list[dict[str, Any]] = []
         with self._storage.database.read() as connection:
             key, _ = catalog.dataset_key(connection, dataset)
-            rows = catalog.list_stores(connection, key, after, limit)
-        return [{"name": str(dataset.store(row.id)), **row.resource} for row in rows]
+            while len(found) < limit:
+                rows = catalog.list_stores(connection, key, after, limit)
+                for row in rows:
+                    if wanted is None or wanted.matches(row.resource.get("labels", {})):
+                        found.append({"name": str(dataset.store(row.id)), **row.resource})
+                if len(rows) < limit:
+                    break
+                after = rows[-1].id
+        return found[:limit]
 
     def patch(self, name: DicomStoreName, body: dict[str, Any], mask: str | None) -> dict[str, Any]:
         """Change the fields that *mask* names, and return the whole store.
