@@ -23,9 +23,6 @@ _OPERATIONS = "every operation of this engine is done when it is answered: nothi
 _PIXELS = "frames, renderings and bulk data come with the pixel decoders"
 
 HOLES: dict[str, str] = {
-    "list": "the engine has the locations of its datasets, and no list of them yet",
-    "get": "as list",
-    "datasets.patch": "a dataset's settings are given when it is made",
     "datasets.deidentify": "needs the profiles of PS3.15",
     "datasets.operations.list": _OPERATIONS,
     "datasets.operations.cancel": _OPERATIONS,
@@ -33,10 +30,6 @@ HOLES: dict[str, str] = {
     f"{_STORES}.export": "needs operations that run for long",
     f"{_STORES}.deidentify": "needs the profiles of PS3.15",
     f"{_STORES}.setBlobStorageSettings": "needs operations that run for long",
-    f"{_STORES}.getDICOMStoreMetrics": "not built yet",
-    f"{_STORES}.dicomWeb.studies.getStudyMetrics": "not built yet",
-    f"{_STORES}.dicomWeb.studies.series.getSeriesMetrics": "not built yet",
-    f"{_STORES}.dicomWeb.studies.series.instances.getStorageInfo": "not built yet",
     f"{_STORES}.dicomWeb.studies.setBlobStorageSettings": "needs operations that run for long",
     f"{_STORES}.studies.series.instances.retrieveRendered": _PIXELS,
     f"{_STORES}.studies.series.instances.frames.retrieveFrames": _PIXELS,

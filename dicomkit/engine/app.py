@@ -29,6 +29,7 @@ from dicomkit.engine.services.datasets import Datasets
 from dicomkit.engine.services.dicom_stores import DicomStores
 from dicomkit.engine.services.iam import Iam
 from dicomkit.engine.services.ingest import Ingest
+from dicomkit.engine.services.metrics import Metrics
 from dicomkit.engine.services.operations import Operations
 from dicomkit.engine.services.removal import Removal
 from dicomkit.engine.services.retrieve import Retrieve
@@ -88,6 +89,7 @@ class Engine:
         self.iam = Iam(self.storage)
         self.search = Search(self.storage, mode)
         self.retrieve = Retrieve(self.storage)
+        self.metrics = Metrics(self.storage)
         make_datasets = mode == "friendly"
         self.streaming = Streaming(self.storage, lambda: TableWriter(warehouse.service(), make_datasets=make_datasets))
         self.dicom_stores = DicomStores(self.storage, self.removal, self.streaming.warm_up)

@@ -68,6 +68,44 @@ def test_dataset_lives_and_dies(locations: Any) -> None:
     assert datasets.list(parent=LOCATION).execute() == {}
 
 
+def test_dataset_gets_another_time_zone(datasets: Any) -> None:
+    """What the mask names is set, or cleared; what breaks a rule is refused."""
+    changed = datasets.patch(name=DATASET, updateMask="timeZone", body={"timeZone": "Asia/Tokyo"}).execute()
+    assert changed == {"name": DATASET, "timeZone": "Asia/Tokyo"}
+    assert datasets.get(name=DATASET).execute() == changed
+    assert _status(datasets.patch(name=DATASET, updateMask="timeZone", body={"timeZone": "Mars/North"}))[0] == 400
+    assert _status(datasets.patch(name=DATASET, body={"timeZone": "UTC"}))[0] == 400
+    assert _status(datasets.patch(name=f"{DATASET}x", updateMask="timeZone", body={}))[0] == 404
+    assert datasets.get(name=DATASET).execute() == changed
+    assert datasets.patch(name=DATASET, updateMask="time_zone", body={}).execute() == {"name": DATASET}
+
+
+def test_locations_are_those_of_the_datasets_and_the_homes_own(locations: Any, datasets: Any) -> None:
+    """Listed by id, page by page; and any can be asked for, because a dataset can be made in any."""
+    names = [f"projects/p/locations/{id_}" for id_ in ("europe-west4", "local", "us-central1")]
+    datasets.create(parent=names[0], datasetId="d", body={}).execute()
+    datasets.create(parent="projects/other/locations/here", datasetId="d", body={}).execute()
+    found, request = [], locations.list(name="projects/p", pageSize=2)
+    while request is not None:
+        answer = request.execute()
+        found += answer["locations"]
+        request = locations.list_next(request, answer)
+    assert found == [{"name": name, "locationId": name.rpartition("/")[2]} for name in names]
+    assert locations.get(name=names[2]).execute() == found[2]
+
+
+def test_metrics_of_a_store(stores: Any) -> None:
+    """An empty one: its name, as zeros are left out; a missing one is missing."""
+    stores.create(parent=DATASET, dicomStoreId="ct", body={}).execute()
+    assert stores.getDICOMStoreMetrics(name=STORE).execute() == {"name": STORE}
+    web = stores.dicomWeb().studies()
+    study = f"{STORE}/dicomWeb/studies/1.2"
+    assert _status(web.getStudyMetrics(study=study))[0] == 404
+    assert _status(web.series().getSeriesMetrics(series=f"{study}/series/1.3"))[0] == 404
+    info = web.series().instances().getStorageInfo(resource=f"{study}/series/1.3/instances/1.4")
+    assert _status(info)[0] == 404
+
+
 def test_store_lives_and_dies(stores: Any) -> None:
     """Made at once, without an operation; read, changed, deleted."""
     body = {

@@ -10,6 +10,8 @@ from dicomkit.engine.handlers import (
     dicomweb_search,
     dicomweb_store,
     iam,
+    locations,
+    metrics,
     own,
     unimplemented,
 )
@@ -21,11 +23,13 @@ __all__ = ["all_routes"]
 def all_routes() -> tuple[Route, ...]:
     """The route table: every method that this server knows of."""
     return (
+        *locations.ROUTES,
         *datasets.ROUTES,
         *dicom_stores.ROUTES,
         *dicomweb_store.ROUTES,
         *dicomweb_search.ROUTES,
         *dicomweb_retrieve.ROUTES,
+        *metrics.ROUTES,
         *iam.ROUTES,
         *own.ROUTES,
         *bigquery.ROUTES,

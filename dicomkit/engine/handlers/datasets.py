@@ -37,6 +37,12 @@ def _list(engine: Engine, request: Request, project: str, location: str) -> Resp
     )
 
 
+def _patch(engine: Engine, request: Request, project: str, location: str, dataset: str) -> Response:
+    mask = request.args.get("updateMask") or request.args.get("update_mask")
+    name = dataset_name(project, location, dataset)
+    return json_response(request, engine.datasets.patch(name, read_json(request), mask))
+
+
 def _delete(engine: Engine, request: Request, project: str, location: str, dataset: str) -> Response:
     engine.datasets.delete(dataset_name(project, location, dataset))
     return json_response(request, {})
@@ -54,6 +60,7 @@ ROUTES = (
     Route(f"{_ID}.create", "POST", f"{PARENT}/datasets", _create),
     Route(f"{_ID}.list", "GET", f"{PARENT}/datasets", _list),
     Route(f"{_ID}.get", "GET", DATASET, _get),
+    Route(f"{_ID}.patch", "PATCH", DATASET, _patch),
     Route(f"{_ID}.delete", "DELETE", DATASET, _delete),
     Route(f"{_ID}.operations.get", "GET", f"{DATASET}/operations/<operation>", _get_operation),
 )

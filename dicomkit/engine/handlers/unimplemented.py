@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Request, Response
 
-from dicomkit.engine.routes import DATASET, PARENT, STORE, WEB, Route
+from dicomkit.engine.routes import DATASET, STORE, WEB, Route
 from dicomkit.errors import Unimplemented
 
 if TYPE_CHECKING:
@@ -27,12 +27,8 @@ _STORES = f"{_ID}.datasets.dicomStores"
 _STUDY = f"{WEB}/studies/<study>"
 _SERIES = f"{_STUDY}/series/<series>"
 _INSTANCE = f"{_SERIES}/instances/<instance>"
-_INSTANCES = f"{_STORES}.dicomWeb.studies.series.instances"
 
 ROUTES = (
-    _route(f"{_ID}.list", "GET", "/v1/projects/<project>/locations"),
-    _route(f"{_ID}.get", "GET", PARENT),
-    _route(f"{_ID}.datasets.patch", "PATCH", DATASET),
     _route(f"{_ID}.datasets.deidentify", "POST", f"{DATASET}:deidentify"),
     _route(f"{_ID}.datasets.operations.list", "GET", f"{DATASET}/operations"),
     _route(f"{_ID}.datasets.operations.cancel", "POST", f"{DATASET}/operations/<operation>:cancel"),
@@ -40,10 +36,6 @@ ROUTES = (
     _route(f"{_STORES}.export", "POST", f"{STORE}:export"),
     _route(f"{_STORES}.deidentify", "POST", f"{STORE}:deidentify"),
     _route(f"{_STORES}.setBlobStorageSettings", "POST", f"{STORE}:setBlobStorageSettings"),
-    _route(f"{_STORES}.getDICOMStoreMetrics", "GET", f"{STORE}:getDICOMStoreMetrics"),
-    _route(f"{_STORES}.dicomWeb.studies.getStudyMetrics", "GET", f"{_STUDY}:getStudyMetrics"),
-    _route(f"{_STORES}.dicomWeb.studies.series.getSeriesMetrics", "GET", f"{_SERIES}:getSeriesMetrics"),
-    _route(f"{_INSTANCES}.getStorageInfo", "GET", f"{_INSTANCE}:getStorageInfo"),
     *(
         _route(f"{_STORES}.dicomWeb.studies.setBlobStorageSettings", "POST", f"{rule}:setBlobStorageSettings")
         for rule in (_STUDY, _SERIES, _INSTANCE)

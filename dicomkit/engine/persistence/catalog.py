@@ -28,6 +28,7 @@ __all__ = [
     "insert_operation",
     "insert_store",
     "list_datasets",
+    "list_locations",
     "list_stores",
     "operation",
     "segments",
@@ -35,6 +36,7 @@ __all__ = [
     "sparse_segments",
     "store",
     "store_by_key",
+    "update_dataset",
     "update_store",
     "upsert_segments",
 ]
@@ -96,6 +98,20 @@ def list_datasets(
         "SELECT id, resource FROM datasets WHERE parent = ? AND id > ? ORDER BY id LIMIT ?", (parent, after, limit)
     )
     return [(id_, orjson.loads(resource)) for id_, resource in rows]
+
+
+def list_locations(connection: sqlite3.Connection, project: str) -> list[str]:
+    """Ids of the locations in which a project has datasets."""
+    prefix = f"projects/{project}/locations/"
+    rows = connection.execute(
+        "SELECT DISTINCT parent FROM datasets WHERE substr(parent, 1, ?) = ?", (len(prefix), prefix)
+    )
+    return [parent[len(prefix) :] for (parent,) in rows]
+
+
+def update_dataset(connection: sqlite3.Connection, key: int, resource: Mapping[str, Any]) -> None:
+    """Give a dataset other settings."""
+    connection.execute("UPDATE datasets SET resource = ? WHERE key = ?", (orjson.dumps(resource), key))
 
 
 def delete_dataset(connection: sqlite3.Connection, key: int) -> None:

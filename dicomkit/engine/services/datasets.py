@@ -14,6 +14,9 @@ from dicomkit.resources import Dataset
 
 __all__ = ["Datasets"]
 
+HOME_LOCATION = "local"
+"""The location that every project has here, with datasets or without."""
+
 _TYPE = "type.googleapis.com/google.cloud.healthcare.v1.dataset.Dataset"
 
 
@@ -54,11 +57,31 @@ class Datasets:
             _, resource = catalog.dataset_key(connection, name)
         return {"name": str(name), **resource}
 
+    def locations(self, project: str, *, after: str, limit: int) -> list[dict[str, Any]]:
+        """Locations in which *project* has datasets, and the home's own, by id, from the one after *after*."""
+        self.location(project, HOME_LOCATION)
+        with self._storage.database.read() as connection:
+            ids = {HOME_LOCATION, *catalog.list_locations(connection, project)}
+        return [self.location(project, id_) for id_ in sorted(ids) if id_ > after][:limit]
+
+    def location(self, project: str, location: str) -> dict[str, Any]:
+        """A location; any well-formed one is there, because datasets can be made in it."""
+        # Any dataset id will do: the name checks project and location.
+        return {"name": DatasetName(project, location, "-").parent, "locationId": location}
+
     def list(self, parent: str, *, after: str, limit: int) -> list[dict[str, Any]]:
         """Datasets of a location, by id, from the one after *after*."""
         with self._storage.database.read() as connection:
             rows = catalog.list_datasets(connection, parent, after, limit)
         return [{"name": f"{parent}/datasets/{id_}", **resource} for id_, resource in rows]
+
+    def patch(self, name: DatasetName, body: dict[str, Any], mask: str | None) -> dict[str, Any]:
+        """Change the fields that *mask* names, and return the whole dataset."""
+        with self._storage.database.write() as connection:
+            key, current = catalog.dataset_key(connection, name)
+            resource = Dataset.from_api(current).patched(body, mask).to_api(omit_defaults=True)
+            catalog.update_dataset(connection, key, resource)
+        return {"name": str(name), **resource}
 
     def delete(self, name: DatasetName) -> None:
         """Delete a dataset and all that is in it."""
