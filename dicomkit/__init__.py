@@ -15,18 +15,22 @@ from dicomkit.connect import connect
 from dicomkit.dicom.query import Query
 from dicomkit.resources import (
     BigQueryDestination,
+    Binding,
     DicomNotificationConfig,
     DicomStore,
     NotificationConfig,
+    Policy,
     StreamConfig,
 )
 
 __all__ = [
     "BigQueryDestination",
+    "Binding",
     "Dataset",
     "DicomNotificationConfig",
     "DicomStore",
     "NotificationConfig",
+    "Policy",
     "Query",
     "Search",
     "Store",

@@ -11,6 +11,7 @@ import pandas as pd
 import requests
 
 from dicomkit.client import sql
+from dicomkit.client.access import AccessControl
 from dicomkit.client.cards import card
 from dicomkit.client.connection import Connection
 from dicomkit.client.rest import Rest, quote_path
@@ -28,7 +29,7 @@ PAGE_SIZE = 1000
 """Stores of one request, the most that the API gives."""
 
 
-class Dataset:
+class Dataset(AccessControl):
     """A dataset on a server, or in a folder of this machine. ``dicomkit.connect`` makes it.
 
     Parameters

@@ -11,6 +11,7 @@ import pandas as pd
 import pydicom
 
 from dicomkit.client import retrieve, sql, streams, upload
+from dicomkit.client.access import AccessControl
 from dicomkit.client.cards import card
 from dicomkit.client.connection import Connection
 from dicomkit.client.rest import quote_path
@@ -31,7 +32,7 @@ NotificationConfigLike = str | DicomNotificationConfig
 """A topic ``projects/{project}/topics/{topic}``, or a whole config."""
 
 
-class Store:
+class Store(AccessControl):
     """A DICOM store of a dataset. ``Dataset.store`` and ``Dataset.create_store`` make it.
 
     Parameters

@@ -1,6 +1,7 @@
 """Typed DataFrames: the columns as data, and the ways to them from DICOM JSON, from plain rows and from BigQuery."""
 
 from dicomkit.frames.columns import (
+    IAM,
     INSTANCES,
     SERIES,
     STORES,
@@ -16,6 +17,7 @@ from dicomkit.frames.persons import person_name
 from dicomkit.frames.tables import table
 
 __all__ = [
+    "IAM",
     "INSTANCES",
     "SERIES",
     "STORES",

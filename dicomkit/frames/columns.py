@@ -30,6 +30,7 @@ from functools import cache
 from dicomkit.dicom.dictionary import keyword_of, tag_of, vm_of, vr_of
 
 __all__ = [
+    "IAM",
     "INSTANCES",
     "SERIES",
     "STORES",
@@ -179,6 +180,15 @@ STREAMS: tuple[Column, ...] = (
     Column(name="last_error", dtype=TEXT, line="Why the last delivery failed."),
 )
 """The streams of a store to BigQuery."""
+
+IAM: tuple[Column, ...] = (
+    Column(name="role", dtype=TEXT, line="The role, e.g. roles/healthcare.dicomViewer."),
+    Column(name="member", dtype=TEXT, line="Who has it, e.g. user:alice@example.com."),
+    Column(name="kind", dtype=TEXT, line="What the member is, e.g. user, group, serviceAccount, domain."),
+    Column(name="condition", dtype=TEXT, line="When it holds, as an expression; missing when always."),
+    Column(name="resource", dtype=TEXT, line="Name of the dataset or store whose policy says so."),
+)
+"""An IAM policy: one row for each member of a role."""
 
 _BY_LEVEL = {"study": STUDIES, "series": SERIES, "instance": INSTANCES}
 
