@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -56,7 +57,7 @@ def test_every_route_has_a_permission() -> None:
 def test_permission_is_asked_for_on_a_resource_of_the_path() -> None:
     """A store's permission needs a store in the path, a dataset's a dataset."""
     for route in all_routes():
-        rule = route.rule.replace("/dicomkit/v1/", "/v1/", 1)
+        rule = re.sub(r"^(/dicomkit)?/v1(beta1)?/", "/v1/", route.rule)
         needs = METHODS[route.method_id]
         if route.method_id.startswith("bigquery."):
             assert needs.on == "project"
