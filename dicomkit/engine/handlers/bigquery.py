@@ -17,6 +17,7 @@ import orjson
 from werkzeug.wrappers import Request, Response
 
 from dicomkit.bigquery.table_uri import TableReference
+from dicomkit.engine.handlers.bigquery_upload import begin_upload, continue_upload, upload_multipart
 from dicomkit.engine.routes import Handler, Route
 from dicomkit.engine.services.bigquery_errors import error_proto, invalid, not_implemented
 from dicomkit.errors import ApiError, PayloadTooLarge
@@ -42,6 +43,8 @@ def _answered(handler: Callable[..., Any]) -> Handler:
             status, body = error.status, _error_body(error)
         if body is None:
             return Response(status=204)
+        if isinstance(body, Response):
+            return body
         data = body if isinstance(body, bytes) else orjson.dumps(body)
         return Response(data, status=status, content_type="application/json; charset=UTF-8")
 
@@ -234,6 +237,21 @@ def _query_results(engine: Engine, request: Request, project: str, job: str) -> 
     return engine.bigquery.query_results(project, job, request.args)
 
 
+@_answered
+def _upload(engine: Engine, request: Request, project: str) -> Any:
+    kind = request.args.get("uploadType", "")
+    if kind == "multipart":
+        return upload_multipart(engine, request, project)
+    if kind == "resumable":
+        return begin_upload(engine, request, project, _body(request))
+    raise not_implemented(f"the uploadType {kind[:40]!r}")
+
+
+@_answered
+def _resume(engine: Engine, request: Request, project: str) -> Any:
+    return continue_upload(engine, request, project)
+
+
 def _missing(what: str) -> Handler:
     @_answered
     def refuse(engine: Engine, request: Request, **path: str) -> Any:
@@ -269,8 +287,8 @@ ROUTES = (
     Route("bigquery.jobs.delete", "DELETE", f"{_PROJECT}/jobs/<job>/delete", _missing("jobs.delete")),
     Route("bigquery.jobs.query", "POST", f"{_PROJECT}/queries", _query),
     Route("bigquery.jobs.getQueryResults", "GET", f"{_PROJECT}/queries/<job>", _query_results),
-    Route("bigquery.jobs.insert.upload", "POST", _UPLOAD, _missing("a load job")),
-    Route("bigquery.jobs.insert.resume", "PUT", _UPLOAD, _missing("a load job")),
+    Route("bigquery.jobs.insert.upload", "POST", _UPLOAD, _upload),
+    Route("bigquery.jobs.insert.resume", "PUT", _UPLOAD, _resume),
     Route("bigquery.models.list", "GET", f"{_DATASET}/models", _missing("models.list")),
     Route("bigquery.routines.list", "GET", f"{_DATASET}/routines", _missing("routines.list")),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -130,17 +130,7 @@ class Catalog:
             if reference in self.tables:
                 return None
             with self._warehouse.transaction() as cursor:
-                (number,) = cursor.execute("SELECT nextval('wh.catalog.numbers')").fetchone() or (0,)
-                now = _now()
-                entry = TableEntry(reference, number, resource, _etag(), now, now)
-                columns = ", ".join(_column(field) for field in entry.fields)
-                # DuckDB has no table without a column; BigQuery has.
-                cursor.execute(f"CREATE TABLE {entry.physical} ({columns or '__dk_none BOOLEAN'})")
-                names = [reference.project, reference.dataset, reference.table]
-                cursor.execute(
-                    "INSERT INTO wh.catalog.tables VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-                    [number, *names, _text(resource), entry.etag, now, now],
-                )
+                entry = self._made(cursor, reference, resource)
             self.tables = {**self.tables, reference: entry}
             return entry
 
@@ -152,15 +142,47 @@ class Catalog:
         with self._warehouse.lock:
             if self.tables.get(old.reference) is not old:
                 return None
-            entry = TableEntry(old.reference, old.number, resource, _etag(), old.created, _now())
             with self._warehouse.transaction() as cursor:
-                for statement in growth(old, entry.fields):
-                    cursor.execute(statement)
-                cursor.execute(
-                    "UPDATE wh.catalog.tables SET resource = $1, etag = $2, modified = $3 WHERE number = $4",
-                    [_text(resource), entry.etag, entry.modified, entry.number],
-                )
+                entry = self._grown(cursor, old, resource)
             self.tables = {**self.tables, entry.reference: entry}
+            return entry
+
+    def write_table(
+        self,
+        reference: TableReference,
+        old: TableEntry | None,
+        resource: dict[str, Any],
+        fill: Callable[[Cursor, TableEntry], None],
+        *,
+        replace: bool = False,
+    ) -> TableEntry | None:
+        """Declare a table and fill it in one transaction: others see all of it or nothing.
+
+        Parameters
+        ----------
+        old
+            The table as it was read, ``None`` for one that is not there. When that is no longer so, or the dataset is
+            gone, nothing is done and ``None`` returned.
+        fill
+            Inserts the rows; what it raises undoes the declaration, too.
+        replace
+            Let go of the rows and columns that are there.
+        """
+        with self._warehouse.lock:
+            if self.tables.get(reference) is not old or (reference.project, reference.dataset) not in self.datasets:
+                return None
+            with self._warehouse.transaction() as cursor:
+                if old is None or replace:
+                    if old is not None:
+                        _drop(cursor, old)
+                    entry = self._made(cursor, reference, resource)
+                elif resource == old.resource:
+                    entry = old
+                else:
+                    entry = self._grown(cursor, old, resource)
+                fill(cursor, entry)
+            if entry is not old:
+                self.tables = {**self.tables, reference: entry}
             return entry
 
     def drop_table(self, entry: TableEntry) -> None:
@@ -171,6 +193,30 @@ class Catalog:
             with self._warehouse.transaction() as cursor:
                 _drop(cursor, entry)
             self.tables = {name: other for name, other in self.tables.items() if name != entry.reference}
+
+    def _made(self, cursor: Cursor, reference: TableReference, resource: dict[str, Any]) -> TableEntry:
+        (number,) = cursor.execute("SELECT nextval('wh.catalog.numbers')").fetchone() or (0,)
+        now = _now()
+        entry = TableEntry(reference, number, resource, _etag(), now, now)
+        columns = ", ".join(_column(field) for field in entry.fields)
+        # DuckDB has no table without a column; BigQuery has.
+        cursor.execute(f"CREATE TABLE {entry.physical} ({columns or '__dk_none BOOLEAN'})")
+        names = [reference.project, reference.dataset, reference.table]
+        cursor.execute(
+            "INSERT INTO wh.catalog.tables VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            [number, *names, _text(resource), entry.etag, now, now],
+        )
+        return entry
+
+    def _grown(self, cursor: Cursor, old: TableEntry, resource: dict[str, Any]) -> TableEntry:
+        entry = TableEntry(old.reference, old.number, resource, _etag(), old.created, _now())
+        for statement in growth(old, entry.fields):
+            cursor.execute(statement)
+        cursor.execute(
+            "UPDATE wh.catalog.tables SET resource = $1, etag = $2, modified = $3 WHERE number = $4",
+            [_text(resource), entry.etag, entry.modified, entry.number],
+        )
+        return entry
 
     def count_rows(self, entry: TableEntry) -> int:
         """Rows of a table; DuckDB answers from its statistics."""

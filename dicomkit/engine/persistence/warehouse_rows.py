@@ -77,8 +77,8 @@ def read_rows(lines: Sequence[bytes], fields: Sequence[Field]) -> pa.Table:
     return pa.Table.from_arrays(arrays, names=[field["name"] for field in fields])
 
 
-def append(cursor: Cursor, entry: TableEntry, rows: pa.Table) -> None:
-    """Insert what :func:`read_rows` made.
+def append(cursor: Cursor, entry: TableEntry, rows: pa.Table, *, typed: bool = False) -> None:
+    """Insert what :func:`read_rows` made, or with *typed* a table of Arrow's own types (``arrow_type``).
 
     Raises
     ------
@@ -86,7 +86,7 @@ def append(cursor: Cursor, entry: TableEntry, rows: pa.Table) -> None:
         DuckDB cannot cast a value (a 30th of February); the transaction must be rolled back.
     """
     names = ", ".join(quote(field["name"]) for field in entry.fields)
-    values = ", ".join(_value(field) for field in entry.fields)
+    values = ", ".join(quote(field["name"]) if typed else _value(field) for field in entry.fields)
     cursor.register("__dk_batch", rows)
     try:
         cursor.execute(

@@ -33,6 +33,7 @@ from dicomkit.errors import InvalidArgument
 
 __all__ = [
     "Field",
+    "arrow_type",
     "canonical_type",
     "column_type",
     "is_repeated",
@@ -148,6 +149,32 @@ def json_type(field: Field) -> pa.DataType:
         inner: pa.DataType = pa.struct([(part["name"], json_type(part)) for part in field.get("fields", ())])
     else:
         inner = _JSON.get(kind, pa.string())
+    return pa.list_(inner) if is_repeated(field) else inner
+
+
+_ARROW: dict[str, pa.DataType] = {
+    "STRING": pa.string(),
+    "INTEGER": pa.int64(),
+    "FLOAT": pa.float64(),
+    "BOOLEAN": pa.bool_(),
+    "NUMERIC": pa.decimal128(38, 9),
+    "BYTES": pa.binary(),
+    "DATE": pa.date32(),
+    "TIME": pa.time64("us"),
+    "DATETIME": pa.timestamp("us"),
+    "TIMESTAMP": pa.timestamp("us", tz="UTC"),
+    "JSON": pa.string(),
+}
+
+
+def arrow_type(field: Field) -> pa.DataType:
+    """The Arrow type that holds what *field* holds, without a text in between."""
+    kind = canonical_type(field.get("type"))
+    if kind == "RECORD":
+        inner: pa.DataType = pa.struct([(part["name"], arrow_type(part)) for part in field.get("fields", ())])
+    else:
+        scalar_type(kind)
+        inner = _ARROW[kind]
     return pa.list_(inner) if is_repeated(field) else inner
 
 

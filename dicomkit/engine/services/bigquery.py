@@ -6,7 +6,9 @@ stream calls it directly; there is no second way into a table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -14,12 +16,16 @@ import orjson
 from dicomkit.bigquery.table_uri import TableReference
 from dicomkit.engine.persistence.warehouse import Warehouse
 from dicomkit.engine.persistence.warehouse_catalog import Catalog
+from dicomkit.engine.persistence.warehouse_types import Field
 from dicomkit.engine.services.bigquery_errors import invalid, not_implemented
 from dicomkit.engine.services.bigquery_jobs import Job, Jobs
+from dicomkit.engine.services.bigquery_load import LoadOutcome, Loads
+from dicomkit.engine.services.bigquery_load_options import JSON, PARQUET, LoadOptions
 from dicomkit.engine.services.bigquery_pages import Page, query_page, table_page
 from dicomkit.engine.services.bigquery_query import Queries
 from dicomkit.engine.services.bigquery_streaming import Streaming
 from dicomkit.engine.services.bigquery_tables import Tables
+from dicomkit.engine.services.bigquery_uploads import Uploads
 
 __all__ = ["BigQueryService"]
 
@@ -42,7 +48,9 @@ class BigQueryService:
         self._catalog = Catalog(warehouse)
         self.tables = Tables(self._catalog)
         self._streaming = Streaming(warehouse, self._catalog)
-        self.jobs = Jobs(warehouse, Queries(warehouse, self._catalog))
+        self.uploads = Uploads()
+        self._loads = Loads(warehouse, self._catalog)
+        self.jobs = Jobs(warehouse, Queries(warehouse, self._catalog), self._loads)
 
     def ensure_dataset(self, project: str, dataset: str) -> None:
         """Make the dataset if it is not there."""
@@ -86,6 +94,57 @@ class BigQueryService:
         """
         return self._streaming.insert_whole(reference, lines, insert_ids)
 
+    def load_lines(
+        self,
+        reference: TableReference,
+        lines_or_parquet: Iterable[bytes] | Path,
+        disposition: str = "WRITE_APPEND",
+        schema: Sequence[Field] | None = None,
+    ) -> LoadOutcome:
+        """Load rows in one transaction, as a load job does, and wait for it.
+
+        Parameters
+        ----------
+        lines_or_parquet
+            JSON objects, one each, without a line feed in them, which are spooled beside the warehouse; or the path
+            of a Parquet file, which is left where it is.
+        disposition
+            ``WRITE_APPEND``, ``WRITE_EMPTY`` or ``WRITE_TRUNCATE``.
+        schema
+            Of the table, made or widened by it; a table that is there needs none.
+
+        Raises
+        ------
+        ApiError
+            As a load job would end with; nothing was loaded.
+        """
+        parquet = isinstance(lines_or_parquet, Path)
+        load: dict[str, Any] = {
+            "destinationTable": {
+                "projectId": reference.project,
+                "datasetId": reference.dataset,
+                "tableId": reference.table,
+            },
+            "sourceFormat": PARQUET if parquet else JSON,
+            "writeDisposition": disposition,
+            "parquetOptions": {"enableListInference": True},
+            "schemaUpdateOptions": ["ALLOW_FIELD_ADDITION"] if schema and disposition == "WRITE_APPEND" else [],
+        }
+        options = LoadOptions.from_api(load | ({"schema": {"fields": list(schema)}} if schema else {}))
+        outcome = LoadOutcome()
+        if isinstance(lines_or_parquet, Path):
+            path = lines_or_parquet
+            outcome.input_bytes = path.stat().st_size
+            self._loads.run(options, lambda: path.open("rb"), outcome)
+            return outcome
+        with tempfile.NamedTemporaryFile(dir=self._warehouse.path.parent, suffix=".load") as spool:
+            for line in lines_or_parquet:
+                spool.write(line + b"\n")
+            spool.flush()
+            outcome.input_bytes = spool.tell()
+            self._loads.run(options, lambda: Path(spool.name).open("rb"), outcome)
+        return outcome
+
     def list_rows(self, reference: TableReference, args: Mapping[str, Any]) -> bytes:
         """``tabledata.list``: the answer's body."""
         entry = self.tables.entry(reference)
@@ -111,15 +170,17 @@ class BigQueryService:
         return self._results(job, page, "bigquery#getQueryResultsResponse")
 
     def close(self) -> None:
-        """Stop the queries that run."""
+        """Stop the jobs that run."""
         self.jobs.close()
+        self.uploads.close()
 
     def _results(self, job: Job, page: Page, kind: str) -> bytes:
         head: dict[str, Any] = {"kind": kind, "jobReference": job.reference, "jobComplete": job.done.is_set()}
         if not job.done.is_set():
             return orjson.dumps(head)
-        head |= {"totalBytesProcessed": str(job.prepared.total_bytes), "cacheHit": False}
-        return query_page(head, self.jobs.result(job), page)
+        result = self.jobs.result(job)
+        head |= {"totalBytesProcessed": str(job.prepared.total_bytes if job.prepared else 0), "cacheHit": False}
+        return query_page(head, result, page)
 
 
 def _wait(args: Mapping[str, Any]) -> float:

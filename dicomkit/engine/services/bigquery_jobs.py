@@ -1,4 +1,4 @@
-"""Jobs: queries that run in the background, their state, and the pages of their results.
+"""Jobs: queries and loads that run in the background, their state, and the pages of their results.
 
 A job is kept in memory, and its rows until newer results need the room, as BigQuery keeps them for a day. Kinds of
 jobs that the embedded engine does not have are refused by name.
@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -30,11 +31,13 @@ from dicomkit.engine.services.bigquery_errors import (
     not_found,
     not_implemented,
 )
+from dicomkit.engine.services.bigquery_load import LoadOutcome, Loads
+from dicomkit.engine.services.bigquery_load_options import LoadOptions
 from dicomkit.engine.services.bigquery_query import Prepared, Queries
 from dicomkit.engine.services.bigquery_tables import LOCATION
 from dicomkit.errors import ApiError
 
-__all__ = ["Job", "Jobs"]
+__all__ = ["Job", "Jobs", "LoadTask"]
 
 MAX_JOBS = 1_000
 """Jobs that are remembered."""
@@ -47,13 +50,24 @@ _WORKERS = 4
 
 
 @dataclass(slots=True)
+class LoadTask:
+    """What a load job does."""
+
+    options: LoadOptions
+    path: Path
+    """The bytes that came; gone when the job is done."""
+    outcome: LoadOutcome = field(default_factory=LoadOutcome)
+
+
+@dataclass(slots=True)
 class Job:
-    """A query job."""
+    """A query, or a load."""
 
     project: str
     id: str
     configuration: dict[str, Any]
-    prepared: Prepared
+    prepared: Prepared | None = None
+    load: LoadTask | None = None
     created: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
     started: int = 0
     ended: int = 0
@@ -71,11 +85,11 @@ class Job:
     def resource(self) -> dict[str, Any]:
         """``Job``."""
         state = "DONE" if self.done.is_set() else "RUNNING" if self.started else "PENDING"
-        size = str(self.prepared.total_bytes)
-        statistics: dict[str, Any] = {
-            "creationTime": str(self.created),
-            "totalBytesProcessed": size,
-            "query": {
+        statistics: dict[str, Any] = {"creationTime": str(self.created)}
+        if self.prepared is not None:
+            size = str(self.prepared.total_bytes)
+            statistics["totalBytesProcessed"] = size
+            statistics["query"] = {
                 "statementType": "SELECT",
                 "cacheHit": False,
                 "totalBytesProcessed": size,
@@ -84,8 +98,9 @@ class Job:
                     {"projectId": table.project, "datasetId": table.dataset, "tableId": table.table}
                     for table in self.prepared.tables
                 ],
-            },
-        }
+            }
+        if self.load is not None and self.done.is_set() and self.error is None:
+            statistics["load"] = self.load.outcome.statistics()
         if self.started:
             statistics["startTime"] = str(self.started)
         if self.ended:
@@ -93,8 +108,11 @@ class Job:
         if self.result is not None:
             statistics["query"]["schema"] = {"fields": self.result.fields}
         status: dict[str, Any] = {"state": state}
+        rows = self.load.outcome.errors if self.load is not None and self.done.is_set() else []
         if self.error is not None:
-            status |= {"errorResult": self.error, "errors": [self.error]}
+            status |= {"errorResult": self.error, "errors": [self.error, *rows]}
+        elif rows:
+            status["errors"] = rows
         return {
             "kind": "bigquery#job",
             "id": f"{self.project}:{LOCATION}.{self.id}",
@@ -109,9 +127,10 @@ class Job:
 class Jobs:
     """The jobs of this process."""
 
-    def __init__(self, warehouse: Warehouse, queries: Queries) -> None:
+    def __init__(self, warehouse: Warehouse, queries: Queries, loads: Loads) -> None:
         self._warehouse = warehouse
         self._queries = queries
+        self._loads = loads
         self._jobs: dict[tuple[str, str], Job] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="dicomkit-query")
@@ -121,7 +140,7 @@ class Jobs:
         configuration = dict(resource.get("configuration") or {})
         for kind in ("load", "extract", "copy"):
             if kind in configuration:
-                raise not_implemented(f"a {kind} job")
+                raise not_implemented(f"a {kind} job" + " without an upload" * (kind == "load"))
         query = configuration.get("query")
         if not isinstance(query, Mapping):
             raise invalid("Required parameter is missing: configuration.query", "configuration")
@@ -135,8 +154,9 @@ class Jobs:
 
     def dry_run(self, project: str, configuration: dict[str, Any], query: Mapping[str, Any]) -> Job:
         """A job that is done without having run: its schema, and what it would read."""
-        job = Job(project, uuid.uuid4().hex, configuration, self._prepared(project, query))
-        job.result = self._queries.describe(job.prepared)
+        prepared = self._prepared(project, query)
+        job = Job(project, uuid.uuid4().hex, configuration, prepared)
+        job.result = self._queries.describe(prepared)
         job.done.set()
         return job
 
@@ -144,15 +164,39 @@ class Jobs:
         self, project: str, configuration: dict[str, Any], query: Mapping[str, Any], job_id: object = None
     ) -> Job:
         """Translate a query, which is where most errors are found, and run it in the background."""
+        name = self._free(project, job_id)
+        return self._started(Job(project, name, configuration, self._prepared(project, query)))
+
+    def load(self, project: str, resource: Mapping[str, Any], path: Path, *, wait_s: float = 1.0) -> dict[str, Any]:
+        """``jobs.insert`` with an upload: load the file at *path*, which is the job's from now on.
+
+        Options are checked at once; what depends on the table or the rows is the job's own error.
+        """
+        configuration = dict(resource.get("configuration") or {})
+        given = configuration.get("load")
+        if not isinstance(given, Mapping):
+            raise invalid("Required parameter is missing: configuration.load", "configuration")
+        if configuration.get("dryRun"):
+            raise not_implemented("a dry run of a load job")
+        name = self._free(project, (resource.get("jobReference") or {}).get("jobId"))
+        task = LoadTask(LoadOptions.from_api(given), path)
+        task.outcome.input_bytes = path.stat().st_size
+        job = self._started(Job(project, name, {**configuration, "jobType": "LOAD"}, load=task))
+        job.done.wait(wait_s)
+        return job.resource()
+
+    def _free(self, project: str, job_id: object) -> str:
         if job_id is not None and not (isinstance(job_id, str) and _ID.fullmatch(job_id)):
             raise invalid("Invalid job ID: letters, digits, underscores and dashes, at most 1024", "jobReference.jobId")
         name = str(job_id or uuid.uuid4())
         if (project, name) in self._jobs:
             raise already_exists("Job", f"{project}:{LOCATION}.{name}")
-        job = Job(project, name, configuration, self._prepared(project, query))
+        return name
+
+    def _started(self, job: Job) -> Job:
         with self._lock:
-            if self._jobs.setdefault((project, name), job) is not job:
-                raise already_exists("Job", f"{project}:{LOCATION}.{name}")
+            if self._jobs.setdefault((job.project, job.id), job) is not job:
+                raise already_exists("Job", f"{job.project}:{LOCATION}.{job.id}")
             self._forget()
         self._pool.submit(self._run, job)
         return job
@@ -186,6 +230,8 @@ class Jobs:
         """The rows of a job that is done, or the error that it ended with."""
         if job.error is not None:
             raise job_error(job.error)
+        if job.prepared is None:
+            raise invalid(f"Job {job.project}:{job.id} is no query")
         if job.result is None:
             raise not_found("Job", f"{job.project}:{job.id}: its results are no longer kept; run the query again")
         return job.result
@@ -217,19 +263,28 @@ class Jobs:
     def _run(self, job: Job) -> None:
         job.started = time.time_ns() // 1_000_000
         try:
-            with contextlib.closing(self._warehouse.cursor()) as cursor:
-                job.cursor = cursor
-                if job.cancelled:
-                    raise job_error({"reason": "stopped", "message": "Job execution was cancelled"})
-                job.result = self._queries.run(job.prepared, cursor)
+            if job.load is not None:
+                task = job.load
+                self._loads.run(task.options, lambda: task.path.open("rb"), task.outcome, lambda: job.cancelled)
+            elif job.prepared is not None:
+                self._run_query(job, job.prepared)
         except ApiError as error:
             job.error = error_proto(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the job has to end and say so
-            job.error = error_proto(invalid_query(f"The query failed: {type(error).__name__}"))
+            job.error = error_proto(invalid_query(f"The job failed: {type(error).__name__}"))
         finally:
             job.cursor = None
+            if job.load is not None:
+                job.load.path.unlink(missing_ok=True)
             job.ended = time.time_ns() // 1_000_000
             job.done.set()
+
+    def _run_query(self, job: Job, prepared: Prepared) -> None:
+        with contextlib.closing(self._warehouse.cursor()) as cursor:
+            job.cursor = cursor
+            if job.cancelled:
+                raise job_error({"reason": "stopped", "message": "Job execution was cancelled"})
+            job.result = self._queries.run(prepared, cursor)
 
     def _forget(self) -> None:
         """Let old results and jobs go; called with the lock held."""

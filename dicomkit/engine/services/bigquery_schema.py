@@ -12,7 +12,7 @@ from typing import Any
 from dicomkit.engine.persistence.warehouse_types import Field, canonical_type, quote, scalar_type
 from dicomkit.engine.services.bigquery_errors import invalid
 
-__all__ = ["check_growth", "checked_schema"]
+__all__ = ["check_growth", "checked_schema", "widened"]
 
 MAX_COLUMNS = 10_000
 """Most columns of a table, nested ones counted."""
@@ -110,3 +110,48 @@ def check_growth(old: Iterable[Field], new: Iterable[Field], table: str, path: s
                 f"Provided Schema does not match Table {table}. "
                 f"Cannot add required fields to an existing schema. (field: {where})"
             )
+
+
+def widened(
+    old: Iterable[Field], given: Iterable[Field], table: str, *, add: bool, relax: bool, path: str = ""
+) -> list[Field]:
+    """The schema *old* with what *given* has more; *given* may leave fields out.
+
+    Parameters
+    ----------
+    add, relax
+        ``ALLOW_FIELD_ADDITION`` and ``ALLOW_FIELD_RELAXATION`` of a load job's ``schemaUpdateOptions``.
+
+    Raises
+    ------
+    InvalidArgument
+        A field is new and may not be, or has another type or mode.
+    """
+    fields = list(old)
+    places = {field["name"].lower(): place for place, field in enumerate(fields)}
+    for field in given:
+        where = f"{path}.{field['name']}" if path else field["name"]
+        place = places.get(field["name"].lower())
+        if place is None:
+            if not add:
+                raise _mismatch(table, f"Cannot add fields (field: {where})")
+            if field["mode"] == "REQUIRED":
+                raise _mismatch(table, f"Cannot add required fields to an existing schema. (field: {where})")
+            fields.append(field)
+            continue
+        before = fields[place]
+        if field["type"] != before["type"]:
+            raise _mismatch(table, f"Field {where} has changed type from {before['type']} to {field['type']}")
+        kept = dict(before)
+        if field["mode"] != before["mode"]:
+            if not relax or (before["mode"], field["mode"]) != ("REQUIRED", "NULLABLE"):
+                raise _mismatch(table, f"Field {where} has changed mode from {before['mode']} to {field['mode']}")
+            kept["mode"] = "NULLABLE"
+        if before["type"] == "RECORD":
+            kept["fields"] = widened(before["fields"], field["fields"], table, add=add, relax=relax, path=where)
+        fields[place] = kept
+    return fields
+
+
+def _mismatch(table: str, what: str) -> Exception:
+    return invalid(f"Provided Schema does not match Table {table}. {what}")
