@@ -14,6 +14,7 @@ from dicomkit.client import retrieve, sql, streams, upload
 from dicomkit.client.access import AccessControl
 from dicomkit.client.cards import card
 from dicomkit.client.connection import Connection
+from dicomkit.client.metrics import metrics
 from dicomkit.client.rest import quote_path
 from dicomkit.client.search import Search
 from dicomkit.client.sources import SourceLike
@@ -383,6 +384,30 @@ class Store(AccessControl):
             streams.wait(self._connection, self._path, wait_s)
         project = tables[0].project if tables else self._name.dataset.project
         return sql.run(self._connection, text, project=project, params=params)
+
+    def metrics(self, study_instance_uid: str | None = None, series_instance_uid: str | None = None) -> pd.DataFrame:
+        """How many studies, series and instances there are, and how many bytes they take: one row.
+
+        Parameters
+        ----------
+        study_instance_uid, series_instance_uid
+            Count in this study, or in this series of it, and not in the whole store.
+
+        Returns
+        -------
+        DataFrame, one row, columns ``frames.METRICS``; several concatenate.
+            Google counts those of a store from time to time, so that they may lag behind.
+
+        Raises
+        ------
+        NotFound
+            The store has no such study or series.
+
+        Notes
+        -----
+        Healthcare API ``getDICOMStoreMetrics``, ``getStudyMetrics`` and ``getSeriesMetrics``.
+        """
+        return metrics(self._rest, self.name, study_instance_uid, series_instance_uid)
 
     def stream_status(self) -> pd.DataFrame:
         """How far the streams to BigQuery are, one row per table, columns ``frames.STREAMS``.

@@ -3,6 +3,7 @@
 from dicomkit.frames.columns import (
     IAM,
     INSTANCES,
+    METRICS,
     SERIES,
     STORES,
     STREAMS,
@@ -19,6 +20,7 @@ from dicomkit.frames.tables import table
 __all__ = [
     "IAM",
     "INSTANCES",
+    "METRICS",
     "SERIES",
     "STORES",
     "STREAMS",

@@ -32,6 +32,7 @@ from dicomkit.dicom.dictionary import keyword_of, tag_of, vm_of, vr_of
 __all__ = [
     "IAM",
     "INSTANCES",
+    "METRICS",
     "SERIES",
     "STORES",
     "STREAMS",
@@ -170,6 +171,17 @@ STORES: tuple[Column, ...] = (
     Column(name="notification_topics", dtype=OBJECT, line="A tuple of Pub/Sub topics that hear of new instances."),
 )
 """The stores of a dataset."""
+
+METRICS: tuple[Column, ...] = (
+    Column(name="store", dtype=TEXT, line="Resource name of the store."),
+    *_attributes("StudyInstanceUID SeriesInstanceUID"),
+    Column(name="study_count", dtype=INTEGER, line="Studies in the store; missing for a study or a series."),
+    Column(name="series_count", dtype=INTEGER, line="Series in the store or the study; missing for a series."),
+    Column(name="instance_count", dtype=INTEGER, line="Instances."),
+    Column(name="blob_size_bytes", dtype=INTEGER, unit="B", line="Size of the instances as they were received."),
+    Column(name="structured_size_bytes", dtype=INTEGER, unit="B", line="Size of the metadata kept beside them."),
+)
+"""How much is in a store, or in a study or series of it."""
 
 STREAMS: tuple[Column, ...] = (
     Column(name="table_uri", dtype=TEXT, line="The table, bq://project.dataset.table."),

@@ -7,7 +7,18 @@ from pydicom.datadict import dictionary_VM, dictionary_VR
 
 from dicomkit.dicom.attributes import DEFAULTS, UIDS, levels_down_to
 from dicomkit.dicom.dictionary import tag_of
-from dicomkit.frames import IAM, INSTANCES, SERIES, STORES, STREAMS, STUDIES, UPLOAD, attribute, search_columns
+from dicomkit.frames import (
+    IAM,
+    INSTANCES,
+    METRICS,
+    SERIES,
+    STORES,
+    STREAMS,
+    STUDIES,
+    UPLOAD,
+    attribute,
+    search_columns,
+)
 from dicomkit.frames.columns import Column
 
 TABLES = {"study": STUDIES, "series": SERIES, "instance": INSTANCES}
@@ -28,7 +39,9 @@ def test_unique_keys_come_first(level: str) -> None:
     assert [column.name for column in TABLES[level]][:count] == list(UIDS[:count])
 
 
-@pytest.mark.parametrize("column", [*IAM, *INSTANCES, *STORES, *STREAMS, *UPLOAD], ids=lambda column: column.name)
+@pytest.mark.parametrize(
+    "column", [*IAM, *INSTANCES, *METRICS, *STORES, *STREAMS, *UPLOAD], ids=lambda column: column.name
+)
 def test_every_column_says_what_it_holds(column: Column) -> None:
     """A column of a table has a dtype and one line for its reader."""
     assert column.dtype
