@@ -6,12 +6,15 @@ is placed.
 
 from __future__ import annotations
 
+import inspect
+import operator
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from werkzeug.test import Client
 
+import dicomkit
 from dicomkit.engine.app import Engine
 from dicomkit.engine.handlers import all_routes, unimplemented
 from dicomkit.engine.routes import Route, url_map
@@ -38,6 +41,58 @@ HOLES: dict[str, str] = {
 }
 """Methods that the engine answers with 501, and why. One that gets a handler has to leave this table."""
 
+VERBS: dict[str, str] = {
+    "datasets.create": "connect",
+    "datasets.get": "connect",
+    "datasets.getIamPolicy": "Dataset.iam",
+    "datasets.setIamPolicy": "Dataset.grant",
+    "datasets.testIamPermissions": "Dataset.test_iam_permissions",
+    f"{_STORES}.create": "Dataset.create_store",
+    f"{_STORES}.delete": "Dataset.delete_store",
+    f"{_STORES}.get": "Dataset.store",
+    f"{_STORES}.list": "Dataset.stores",
+    f"{_STORES}.patch": "Store.patch",
+    f"{_STORES}.getIamPolicy": "Store.iam",
+    f"{_STORES}.setIamPolicy": "Store.grant",
+    f"{_STORES}.testIamPermissions": "Store.test_iam_permissions",
+    f"{_STORES}.getDICOMStoreMetrics": "Store.metrics",
+    f"{_STORES}.dicomWeb.studies.getStudyMetrics": "Store.metrics",
+    f"{_STORES}.dicomWeb.studies.series.getSeriesMetrics": "Store.metrics",
+    f"{_STORES}.storeInstances": "Store.upload",
+    f"{_STORES}.searchForStudies": "Store.search_studies",
+    f"{_STORES}.searchForSeries": "Store.search_series",
+    f"{_STORES}.searchForInstances": "Store.search_instances",
+    f"{_STORES}.studies.searchForSeries": "Store.search_series",
+    f"{_STORES}.studies.searchForInstances": "Store.search_instances",
+    f"{_STORES}.studies.series.searchForInstances": "Store.search_instances",
+    f"{_STORES}.studies.retrieveMetadata": "Store.metadata",
+    f"{_STORES}.studies.series.retrieveMetadata": "Store.metadata",
+    f"{_STORES}.studies.series.instances.retrieveMetadata": "Store.metadata",
+    f"{_STORES}.studies.series.instances.retrieveInstance": "Store.retrieve",
+}
+"""What a user calls to have a method called."""
+
+_BY_INSTANCE = "the client reads and keeps single instances"
+_DELETES = "the client deletes whole stores"
+_RAW = "by Dataset.session: "
+
+NO_VERB: dict[str, str] = {
+    "get": f"{_RAW}a location is a part of the name that connect takes",
+    "list": f"{_RAW}a location is a part of the name that connect takes",
+    "datasets.list": f"{_RAW}a Dataset is one dataset",
+    "datasets.patch": f"{_RAW}no frame depends on a dataset's time zone",
+    "datasets.delete": f"{_RAW}too much to lose by one call",
+    "datasets.operations.get": "connect waits for the one operation that the client begins",
+    f"{_STORES}.dicomWeb.studies.series.instances.getStorageInfo": f"{_RAW}the columns of a search tell no sizes yet",
+    f"{_STORES}.studies.storeInstances": "Store.upload takes instances of any study, which is the wider method",
+    f"{_STORES}.studies.retrieveStudy": _BY_INSTANCE,
+    f"{_STORES}.studies.series.retrieveSeries": _BY_INSTANCE,
+    f"{_STORES}.studies.delete": _DELETES,
+    f"{_STORES}.studies.series.delete": _DELETES,
+    f"{_STORES}.studies.series.instances.delete": _DELETES,
+}
+"""Methods that the engine has, and the client no verb of its own for, and why."""
+
 METHODS = sorted(methods(), key=lambda method: method.id)
 
 
@@ -58,6 +113,21 @@ def test_holes_are_the_listed_ones() -> None:
     refused = {route.method_id.removeprefix(PREFIX) for route in unimplemented.ROUTES}
     assert refused == HOLES.keys()
     assert all(HOLES.values())
+
+
+def test_method_has_a_verb_of_the_client_or_a_reason() -> None:
+    """Each method is in one of the three tables, and none is in two."""
+    placed = [*HOLES, *VERBS, *NO_VERB]
+    assert sorted(placed) == [_id(method) for method in METHODS]
+    assert all(NO_VERB.values())
+
+
+@pytest.mark.parametrize("verb", sorted(set(VERBS.values())))
+def test_verb_is_there_and_documented(verb: str) -> None:
+    """A verb is a public function with a docstring, the entry of the reference."""
+    value = operator.attrgetter(verb)(dicomkit)
+    assert inspect.isfunction(value)
+    assert inspect.getdoc(value)
 
 
 def test_no_route_is_for_a_method_that_the_api_has_not() -> None:
