@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dicomkit as dk
+from dicomkit.engine.handlers import unimplemented
 from tests.contract.instances import ct_slice
-from tests.discovery import Validator
+from tests.discovery import Validator, methods
 
 
 def test_requests_of_the_client_pass_through_the_validator(conn: dk.Dataset, validator: Validator) -> None:
@@ -29,3 +32,48 @@ def test_request_that_is_none_of_the_api_is_seen(conn: dk.Dataset, validator: Va
         "parameter dicomStoreId: required, and missing",
         "DicomStore.lables: not in the document",
     ]
+
+
+def test_every_method_that_answers_in_json_was_looked_at(conn: dk.Dataset, validator: Validator) -> None:
+    """All of the engine's methods but DICOMweb's own are called with success, and their answers are the document's."""
+    validator.seen.clear()
+    location = conn.name.partition("/datasets/")[0]
+    store = f"{conn.name}/dicomStores/ct"
+    image = ct_slice()
+    study = f"{store}/dicomWeb/studies/{image.StudyInstanceUID}"
+    series = f"{study}/series/{image.SeriesInstanceUID}"
+    instance = f"{series}/instances/{image.SOPInstanceUID}"
+
+    def call(verb: str, path: str, body: Any = None) -> Any:
+        answer = conn.session.request(verb, f"{conn.base_url}/{path}", json=body)
+        assert answer.status_code == 200, path
+        return answer.json()
+
+    operation = call("POST", f"{location}/datasets?datasetId=other", {"timeZone": "UTC"})
+    call("GET", operation["name"])
+    call("GET", f"{location.partition('/locations/')[0]}/locations")
+    call("GET", location)
+    call("GET", f"{location}/datasets?pageSize=1")
+    call("PATCH", f"{location}/datasets/other?updateMask=timeZone", {"timeZone": "Asia/Tokyo"})
+    call("GET", f"{location}/datasets/other")
+    call("POST", f"{conn.name}/dicomStores?dicomStoreId=ct", {"labels": {"a": "b"}})
+    call("GET", f"{conn.name}/dicomStores?filter=labels.a%3Db")
+    call("GET", store)
+    config = {"bigqueryDestination": {"tableUri": "bq://local.imaging.ct", "schemaFlattened": {}}}
+    call("PATCH", f"{store}?updateMask=streamConfigs", {"streamConfigs": [config]})
+    for resource in (conn.name, store):
+        policy = call("GET", f"{resource}:getIamPolicy?options.requestedPolicyVersion=3")
+        binding = {"role": "roles/healthcare.dicomViewer", "members": ["user:a@example.com"]}
+        call("POST", f"{resource}:setIamPolicy", {"policy": {**policy, "bindings": [binding]}})
+        call("POST", f"{resource}:testIamPermissions", {"permissions": ["healthcare.dicomStores.get"]})
+    for doomed in (instance, series, study):
+        assert conn.store("ct").upload(image)["outcome"].tolist() == ["stored"]
+        call("GET", f"{store}:getDICOMStoreMetrics")
+        call("GET", f"{study}:getStudyMetrics")
+        call("GET", f"{series}:getSeriesMetrics")
+        call("GET", f"{instance}:getStorageInfo")
+        call("DELETE", doomed)
+    call("DELETE", store)
+    call("DELETE", f"{location}/datasets/other")
+    holes = {route.method_id for route in unimplemented.ROUTES}
+    assert {method.id for method in methods() if method.response != "HttpBody"} - holes - validator.seen == set()
