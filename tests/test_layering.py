@@ -22,6 +22,7 @@ LAYERS: dict[str, int] = {
     "dicomkit.resources": 1,
     "dicomkit.dicom": 1,
     "dicomkit.bigquery": 1,
+    "dicomkit.deid": 1,
     "dicomkit.frames": 2,
     "dicomkit.transport": 2,
     "dicomkit.progress": 2,
@@ -46,6 +47,10 @@ BLIND: list[tuple[str, str]] = [
     ("dicomkit.engine", "dicomkit.transport"),
     ("dicomkit.dicom", "dicomkit.bigquery"),
     ("dicomkit.dicom", "dicomkit.resources"),
+    ("dicomkit.dicom", "dicomkit.deid"),
+    ("dicomkit.resources", "dicomkit.deid"),
+    ("dicomkit.bigquery", "dicomkit.deid"),
+    ("dicomkit.deid", "dicomkit.bigquery"),
     # Inside the engine: handlers know the wire, services the rules, persistence one medium each.
     ("dicomkit.engine.persistence", "dicomkit.engine.services"),
     ("dicomkit.engine.persistence", "dicomkit.engine.handlers"),
@@ -61,6 +66,7 @@ WITHOUT: list[tuple[str, frozenset[str]]] = [
     ("dicomkit.resources", frozenset({"requests", "pandas", "sqlite3", "duckdb", "werkzeug", "socket"})),
     ("dicomkit.dicom", frozenset({"requests", "pandas", "sqlite3", "duckdb", "werkzeug", "socket"})),
     ("dicomkit.bigquery", frozenset({"requests", "pandas", "sqlite3", "duckdb", "werkzeug", "socket"})),
+    ("dicomkit.deid", frozenset({"requests", "pandas", "sqlite3", "duckdb", "werkzeug", "socket"})),
 ]
 """(who, modules from outside that it must not import)."""
 

@@ -1,0 +1,82 @@
+"""Values as a pydicom dataset has them, read without pydicom's validation.
+
+Its warnings quote values, which must not get into a log; an element that stays is not decoded at all, so that its
+bytes stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pydicom import Dataset
+from pydicom.charset import decode_bytes
+from pydicom.dataelem import RawDataElement
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag
+from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
+
+from dicomkit.dicom.dictionary import is_private, vr_of
+from dicomkit.dicom.temporal import is_moment
+from dicomkit.names import is_uid
+
+__all__ = ["element_vr", "is_sound", "items", "strings"]
+
+_ENCODED = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+_SINGLE = frozenset({"LT", "ST", "UT", "UR"})
+
+
+def element_vr(dataset: Dataset, tag: BaseTag) -> str:
+    """VR of the file; that of the dictionary where the file has none, or says ``UN``."""
+    vr = dataset.get_item(tag).VR
+    if vr is not None and vr != "UN":
+        return str(vr)
+    tag8 = f"{tag:08X}"
+    return (None if is_private(tag8) else vr_of(tag8)) or "UN"
+
+
+def items(dataset: Dataset, tag: BaseTag) -> list[Dataset]:
+    """Items of a sequence.
+
+    Raises
+    ------
+    ValueError
+        The element is none.
+    """
+    value = dataset[tag].value
+    if value is None:
+        return []
+    if not isinstance(value, Sequence):
+        raise ValueError("not a sequence")
+    return list(value)
+
+
+def strings(dataset: Dataset, tag: BaseTag) -> list[str]:
+    """Values of a text element without padding; none when it is missing or empty."""
+    if tag not in dataset:
+        return []
+    element = dataset.get_item(tag)
+    value = element.value
+    if value is None or value == b"" or value == "":
+        return []
+    vr = element_vr(dataset, tag)
+    if isinstance(value, bytes):
+        if vr in _ENCODED:
+            encodings = dataset.original_character_set if isinstance(element, RawDataElement) else "iso8859"
+            listed = [encodings] if isinstance(encodings, str) else list(encodings or ["iso8859"])
+            text = decode_bytes(value, listed, PN_DELIMS if vr == "PN" else TEXT_VR_DELIMS)
+        else:
+            text = value.decode("latin-1")
+        parts: Iterable[str] = [text] if vr in _SINGLE else text.split("\\")
+    else:
+        parts = [str(part) for part in value] if isinstance(value, MultiValue | list | tuple) else [str(value)]
+    return [part.strip(" \0") if vr not in _SINGLE else part.rstrip(" \0") for part in parts]
+
+
+def is_sound(dataset: Dataset, tag: BaseTag, vr: str) -> bool:
+    """Whether an element that names a class or a time of day holds that, and no words in its place."""
+    if vr == "UI":
+        return all(not value or is_uid(value) for value in strings(dataset, tag))
+    if vr == "TM":
+        return all(not value or is_moment("TM", value) for value in strings(dataset, tag))
+    return True
