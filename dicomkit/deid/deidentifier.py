@@ -19,9 +19,9 @@ from pydicom.uid import UID
 
 from dicomkit.deid.codes import VALUES, safe_code
 from dicomkit.deid.dates import shift_days
-from dicomkit.deid.dummies import BLANK_PDF, dummy
+from dicomkit.deid.dummies import BLANK_PDF, dummy, pseudonym
 from dicomkit.deid.marks import mark
-from dicomkit.deid.rules import Rules
+from dicomkit.deid.rules import PATIENT_ID, Rules
 from dicomkit.deid.steps import PreviewRow, Step
 from dicomkit.deid.support import check_supported
 from dicomkit.deid.text import Transformations, apply
@@ -168,7 +168,7 @@ class Deidentifier:
 
     def _act(self, dataset: Dataset, tag: BaseTag, vr: str, step: Step, days: int) -> None:
         action = step.action
-        if action == "keep" and self._rules.profile == "basic" and not is_sound(dataset, tag, vr):
+        if action == "keep" and vr != "SQ" and self._rules.profile == "basic" and not is_sound(dataset, tag, vr):
             action = "remap" if vr == "UI" else "empty"  # what looks harmless by its VR holds something else
         if action == "remove":
             del dataset[tag]
@@ -182,6 +182,8 @@ class Deidentifier:
         elif action == "replace" and vr != "SQ":
             if _tag8(tag) == _DOCUMENT:
                 _replace_document(dataset)
+            elif _tag8(tag) == PATIENT_ID:
+                _set(dataset, tag, "LO", [pseudonym(self._key, value) for value in strings(dataset, tag) if value])
             else:
                 _set(dataset, tag, vr, dummy(vr))
 

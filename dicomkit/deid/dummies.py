@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["BLANK_PDF", "dummy"]
+import base64
+import hashlib
+import hmac
+
+__all__ = ["BLANK_PDF", "dummy", "pseudonym"]
 
 _DUMMIES: dict[str, object] = {
     "AE": "REMOVED",
@@ -62,6 +66,12 @@ def _blank_pdf() -> bytes:
 
 BLANK_PDF = _blank_pdf()
 """What an encapsulated PDF is replaced by."""
+
+
+def pseudonym(key: bytes, patient_id: str) -> str:
+    """A Patient ID for one that is replaced: the same for the same, and not to be undone without the key."""
+    digest = hmac.new(key, f"pseudonym\0{patient_id}".encode("utf-8", "surrogateescape"), hashlib.sha256).digest()
+    return base64.b32encode(digest[:10]).decode()
 
 
 def dummy(vr: str) -> object:

@@ -21,7 +21,7 @@ from dicomkit.deid.uids import is_identifying, names_an_instance
 from dicomkit.dicom.dictionary import is_private, keyword_of, parse_attribute, tag_of, vr_of
 from dicomkit.resources.deidentify_config import REQUIRED_ATTRIBUTES, DicomConfig, TagFilterList
 
-__all__ = ["MINIMAL_KEYWORDS", "Profile", "Rules", "table_action"]
+__all__ = ["MINIMAL_KEYWORDS", "PATIENT_ID", "Profile", "Rules", "table_action"]
 
 Profile = Literal["list", "minimal", "remove", "basic", "all"]
 
@@ -36,6 +36,8 @@ MINIMAL_KEYWORDS = (
     *("LossyImageCompression", "PixelData", "FloatPixelData", "DoubleFloatPixelData"),
 )
 """What stays under each keep list besides ``REQUIRED_ATTRIBUTES``: without it pixels cannot be shown as they are."""
+
+PATIENT_ID = "00100020"
 
 _TABLE = {tag: code for code, tags in ACTIONS.items() for tag in tags.split()}
 _CHOSEN: dict[str, Action] = {
@@ -52,6 +54,7 @@ _CHOSEN: dict[str, Action] = {
 _ALTERNATIVE = {"X/Z/U*": "references stay, with new UIDs"}
 
 _FREE_TEXT = frozenset({"LT", "ST", "UT"})
+_TELLING = ("Comment", "Comments", "Description")
 _CODE = frozenset({*VALUES, "00080102", "00080103", "00080104"})
 """Elements of a code, which are made safe together."""
 _LEAVES = TEXT_VRS | {"AS", "DA", "DT", "TM", "UR", "OB", "OW", "UN"}
@@ -136,7 +139,7 @@ class Rules:
             step = self._basic(tag, vr, cleaned)
         else:
             step = Step("keep", "all attributes are kept")
-        if vr == "UI":
+        if vr == "UI" or vr_of(tag) == "UI":
             return self._uid(tag, step)
         return self._transformed(tag, vr, step)
 
@@ -165,7 +168,11 @@ class Rules:
         if code is not None:
             reason = f"PS3.15 E.1-1 ({EDITION}): {code}"
             if code in _ALTERNATIVE:
+                if vr != "SQ":
+                    return Step("remove", f"{reason}; no sequence")
                 reason += f"; {_ALTERNATIVE[code]}"
+            if tag == PATIENT_ID:
+                reason += "; a pseudonym, so that patients stay apart"
             return Step(_CHOSEN[code], reason)
         if vr_of(tag) is None:
             return Step("remove", "not in the data dictionary, so that nobody knows what it holds")
@@ -179,8 +186,11 @@ class Rules:
             return Step("empty", "a name that PS3.15 E.1-1 does not name")
         if vr in _FREE_TEXT:
             return Step("empty", "free text that PS3.15 E.1-1 does not name")
-        if vr == "UN":
-            return Step("remove", "of unknown form")
+        if vr in ("LO", "SH") and (keyword_of(tag) or "").endswith(_TELLING):
+            return Step("empty", "a description that PS3.15 E.1-1 does not name")
+        known = str(vr_of(tag)).split(" or ")
+        if vr not in known and (known == ["SQ"] or (vr in _LEAVES and known[0] not in _LEAVES)):
+            return Step("remove", "of another form than the dictionary's, so that it may hold words")
         return Step("keep", f"not in PS3.15 E.1-1 ({EDITION})")
 
     def _uid(self, tag: str, step: Step) -> Step:

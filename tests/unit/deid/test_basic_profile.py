@@ -172,3 +172,42 @@ def test_directory_is_refused() -> None:
     """A DICOMDIR points by byte offsets, which a rewrite would break."""
     with pytest.raises(Unimplemented, match="DICOMDIR"):
         basic().instance(wheel("dicomdirtests/DICOMDIR"))
+
+
+def test_words_under_a_false_vr_go() -> None:
+    """A number, a sequence or a UID that the file declares to be text or bytes does not pass as what it is not."""
+    marks = Marks()
+    source = planted.ct(marks)
+    for tag, vr in ((0x00180050, "LO"), (0x00081115, "OB"), (0x00081140, "OB"), (0x00200052, "LO"), (0x00280301, "UT")):
+        value = marks(f"{tag:08X} as {vr}")
+        source[tag] = pydicom.DataElement(tag, vr, value.encode() if vr == "OB" else value)
+    data = part10(source, marks)
+    assert marks.found_in(data) and marks.found_in(basic().instance(data)) == []
+
+
+def test_patients_stay_apart_under_pseudonyms() -> None:
+    """Two patients do not become one, one patient does not become two; no id stays no id."""
+    found = []
+    for patient in ("A", "B", "A ", ""):
+        source = planted.ct(Marks())
+        source.PatientID = patient
+        found.append(read(basic().instance(part10(source, Marks()))).PatientID or "")
+    assert found[0] == found[2] != found[1]
+    assert len(found[0]) == 16 and found[3] == ""
+
+
+def test_unknown_description_is_emptied() -> None:
+    """A description in words that the table does not name is taken as one that it would."""
+    marks = Marks()
+    source = planted.ct(marks)
+    source.ContentDescription = marks("content description")
+    assert marks.found_in(basic().instance(part10(source, marks))) == []
+
+
+def test_no_pydicom_warning_quotes_a_value(recwarn: pytest.WarningsRecorder) -> None:
+    """Values that break their VR's rules are handled without a word about them: warnings go to logs."""
+    marks = Marks()
+    source = part10(planted.ct(marks), marks)
+    spoilt = source.replace(b"20240229", b"2024-2-9").replace(b"19700102", b"BORN_NOW").replace(b"101112", b"10:11A")
+    basic(additionalTransformations=[{"dateShiftConfig": {}}]).instance(spoilt)
+    assert [str(warning.message) for warning in recwarn] == []
