@@ -21,7 +21,10 @@ from typing import Any, TypeAlias
 
 import duckdb
 import pyarrow as pa
+from duckdb.func import FunctionNullHandling, PythonUDFType
+from duckdb.sqltypes import BIGINT, BLOB
 
+from dicomkit.engine.persistence.farm_hash import fingerprints
 from dicomkit.engine.persistence.warehouse_macros import MACROS
 from dicomkit.engine.persistence.warehouse_types import Field, result_fields
 from dicomkit.errors import ResourceExhausted, Unavailable
@@ -72,6 +75,14 @@ class Warehouse:
             self.path.chmod(0o600)
             for statement in ("SET TimeZone = 'UTC'", "SET wal_autocheckpoint = '64MB'", *MACROS):
                 self._connection.execute(statement)
+            self._connection.create_function(
+                "bq_farm_fingerprint",
+                fingerprints,
+                [BLOB],
+                BIGINT,
+                type=PythonUDFType.ARROW,
+                null_handling=FunctionNullHandling.SPECIAL,
+            )
             for setting in ("enable_external_access = false", "lock_configuration = true"):
                 self._connection.execute(f"SET {setting}")
         except duckdb.Error as error:

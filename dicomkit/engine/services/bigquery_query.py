@@ -13,6 +13,7 @@ from dicomkit.bigquery.table_uri import TableReference
 from dicomkit.engine.persistence.warehouse import Cursor, Result, Warehouse
 from dicomkit.engine.persistence.warehouse_catalog import Catalog, TableEntry
 from dicomkit.engine.services.bigquery_errors import invalid_query, job_error, not_found, not_supported, table_name
+from dicomkit.engine.services.bigquery_information import information_view
 from dicomkit.engine.services.bigquery_parameters import query_parameters
 from dicomkit.engine.services.bigquery_tables import estimated_bytes
 from dicomkit.engine.services.googlesql.translate import Translation, translate
@@ -59,6 +60,9 @@ class Queries:
         entries: dict[str, TableEntry] = {}
 
         def find(names: Sequence[str]) -> PhysicalTable:
+            view = self._information(names, default.get("projectId") or project, default.get("datasetId"))
+            if view is not None:
+                return view
             entry = self._table(names, default.get("projectId") or project, default.get("datasetId"))
             table = PhysicalTable(str(entry.reference), entry.physical, self._types(entry))
             entries[table.key] = entry
@@ -68,7 +72,11 @@ class Queries:
         translation = translate(sql, find, parameters)
         size = 0
         for table, named in translation.tables:
-            entry = entries[table.key]
+            entry = entries.get(table.key)
+            if entry is None:
+                # Reading INFORMATION_SCHEMA is at least 10 MB in BigQuery.
+                size += 10 << 20
+                continue
             size += self._catalog.count_rows(entry) * max(estimated_bytes(entry.fields, named), 1)
         return Prepared(translation, [entry.reference for entry in entries.values()], size)
 
@@ -96,8 +104,6 @@ class Queries:
             parts = [project, *parts]
         if len(parts) != 3:
             raise invalid_query(f'Table "{parts[0][:80]}" must be qualified with a dataset (e.g. dataset.table).')
-        if "INFORMATION_SCHEMA" in (part.upper() for part in ".".join(names).split(".")):
-            raise not_supported("INFORMATION_SCHEMA")
         if parts[2].endswith("*"):
             raise not_supported("a wildcard table")
         try:
@@ -109,6 +115,28 @@ class Queries:
             known = (reference.project, reference.dataset) in self._catalog.datasets
             raise not_found(*(("Table", table_name(reference)) if known else ("Dataset", ":".join(parts[:2]))))
         return entry
+
+    def _information(self, names: Sequence[str], project: str, dataset: str | None) -> PhysicalTable | None:
+        """A view of INFORMATION_SCHEMA; ``None`` for another table."""
+        parts = ".".join(names).split(".")
+        place = next((n for n, part in enumerate(parts) if part.upper() == "INFORMATION_SCHEMA"), None)
+        if place is None:
+            return None
+        before, view = parts[:place], parts[place + 1 :]
+        if len(view) != 1 or len(before) > 2 or (before and before[-1].lower().startswith("region-")):
+            raise not_supported("INFORMATION_SCHEMA of anything but one dataset")
+        if before:
+            project, dataset = (before[0] if len(before) == 2 else project), before[-1]
+        if dataset is None:
+            raise invalid_query("INFORMATION_SCHEMA must be qualified with a dataset")
+        if (project, dataset) not in self._catalog.datasets:
+            raise not_found("Dataset", f"{project[:300]}:{dataset[:300]}")
+        entries = [
+            entry
+            for reference, entry in self._catalog.tables.items()
+            if (reference.project, reference.dataset) == (project, dataset)
+        ]
+        return information_view(project, dataset, view[0], entries)
 
     def _types(self, entry: TableEntry) -> list[tuple[str, Type]]:
         kept = self._columns.get(entry.number)

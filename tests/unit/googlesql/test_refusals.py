@@ -13,13 +13,16 @@ from dicomkit.errors import ApiError, InvalidArgument
 from .conftest import Query
 
 NOT_SUPPORTED = {
-    "SELECT FARM_FINGERPRINT(PatientID) FROM imaging.instances": "the function FARM_FINGERPRINT",
-    "SELECT SAFE.FARM_FINGERPRINT(PatientID) FROM imaging.instances": "the function SAFE.FARM_FINGERPRINT",
     "SELECT FORMAT('%d', 1)": "the function FORMAT",
-    "SELECT column_name FROM `local.imaging.INFORMATION_SCHEMA.COLUMNS`": "INFORMATION_SCHEMA",
-    "SELECT column_name FROM imaging.INFORMATION_SCHEMA.COLUMNS": "INFORMATION_SCHEMA",
+    "SELECT SAFE.SHA256(PatientID) FROM imaging.instances": "the function SAFE.SHA256",
+    "SELECT * FROM imaging.INFORMATION_SCHEMA.ROUTINES": "INFORMATION_SCHEMA.ROUTINES",
+    "SELECT * FROM `region-us`.INFORMATION_SCHEMA.TABLES": "INFORMATION_SCHEMA of anything but one dataset",
     "SELECT 1 FROM `local.imaging.inst*`": "a wildcard table",
-    "SELECT * FROM (SELECT Modality FROM imaging.instances) PIVOT (COUNT(*) FOR Modality IN ('CT'))": "pivots",
+    "SELECT * FROM (SELECT Modality FROM imaging.instances) UNPIVOT (a FOR b IN (Modality))": "UNPIVOT",
+    "SELECT * FROM (SELECT Modality AS m FROM imaging.instances) PIVOT (COUNT(*) FOR m IN (NULL))": "without an alias",
+    "SELECT * FROM (SELECT Modality AS m FROM imaging.instances) PIVOT (COUNT(*) FOR m IN ('C T'))": "give it an alias",
+    "SELECT * FROM (SELECT Modality AS m FROM imaging.instances) "
+    "PIVOT (ARRAY_AGG(m) FOR m IN ('C'))": "PIVOT with ARRAY_AGG",
     "SELECT 1 FROM imaging.instances TABLESAMPLE SYSTEM (10 PERCENT)": "sample",
     "SELECT 1 FROM imaging.instances FOR SYSTEM_TIME AS OF CURRENT_TIMESTAMP()": "version",
     "SELECT Modality FROM imaging.instances GROUP BY ROLLUP (Modality)": "GROUP BY ROLLUP",

@@ -225,6 +225,14 @@ def _log(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
     return Sql(f"ln({values[0].text})" if len(values) == 1 else f"(ln({values[0].text}) / ln({values[1].text}))", FLOAT)
 
 
+def _farm_fingerprint(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
+    if len(args) != 1:
+        raise invalid_query(f"No matching signature for function {name}: it does not take {len(args)} arguments")
+    value = w.expr(args[0], scope)
+    _texts(name, [value])
+    return Sql(f"bq_farm_fingerprint({value.text if value.type == BYTES else f'encode({value.text})'})", INTEGER)
+
+
 FUNCTIONS: dict[str, FunctionWriter] = {
     # text
     "CONCAT": _concat,
@@ -296,6 +304,7 @@ FUNCTIONS: dict[str, FunctionWriter] = {
     "SHA256": simple("unhex(sha256({0}))", _texts, BYTES, 1),
     "SHA1": simple("unhex(sha1({0}))", _texts, BYTES, 1),
     "MD5": simple("unhex(md5({0}))", _texts, BYTES, 1),
+    "FARM_FINGERPRINT": _farm_fingerprint,
     "TO_HEX": simple("lower(hex({0}))", _texts, STRING, 1),
     "FROM_HEX": simple("unhex({0})", _texts, BYTES, 1),
     "TO_BASE64": simple("to_base64({0})", _texts, STRING, 1),
@@ -307,7 +316,10 @@ FUNCTIONS: dict[str, FunctionWriter] = {
 
 SAFE_FUNCTIONS: dict[str, FunctionWriter] = {
     # These have no error but for their arguments' types.
-    **{name: FUNCTIONS[name] for name in ("LOWER", "UPPER", "TRIM", "LENGTH", "STARTS_WITH", "ENDS_WITH", "REPLACE")},
+    **{
+        name: FUNCTIONS[name]
+        for name in ("LOWER", "UPPER", "TRIM", "LENGTH", "STARTS_WITH", "ENDS_WITH", "REPLACE", "FARM_FINGERPRINT")
+    },
     "SUBSTR": simple(
         "bq_substr({0}, {1}) | CASE WHEN {2} >= 0 THEN bq_substr_length({0}, {1}, {2}) END", _first_text, STRING, 2, 3
     ),

@@ -14,6 +14,7 @@ from dicomkit.engine.persistence.warehouse_types import quote
 from dicomkit.engine.services.bigquery_errors import invalid_query, not_supported
 from dicomkit.engine.services.googlesql.arrays import element_source, unnested
 from dicomkit.engine.services.googlesql.parser import only, what
+from dicomkit.engine.services.googlesql.pivot import pivoted
 from dicomkit.engine.services.googlesql.scope import Output, Scope, Source
 from dicomkit.engine.services.googlesql.types import Sql
 from dicomkit.engine.services.googlesql.writer import Writer
@@ -55,7 +56,7 @@ def _item(w: Writer, node: exp.Expr, scope: Scope) -> tuple[str, str]:
     """A table or a subquery: its text, and its internal alias."""
     alias = w.alias("s")
     if isinstance(node, exp.Table):
-        only(node, "this", "db", "catalog", "alias", "joins")
+        only(node, "this", "db", "catalog", "alias", "joins", "pivots")
         name, written = _names(node), node.alias
         cte = scope.cte(name[0]) if len(name) == 1 else None
         if cte is not None:
@@ -66,10 +67,12 @@ def _item(w: Writer, node: exp.Expr, scope: Scope) -> tuple[str, str]:
             w.tables[table.key] = table
             text = table.sql
             columns = {column.lower(): _reference(alias, column, Sql("", kind)) for column, kind in table.columns}
-        _add(scope, Source(written or name[-1], columns))
-        return f"{text} AS {alias}", alias
+        # In one pair of back-ticks the last name of the path is the range variable.
+        return _named(
+            w, node, f"{text} AS {alias}", alias, Source(written or name[-1].rsplit(".", 1)[-1], columns), scope
+        )
     if isinstance(node, exp.Subquery):
-        only(node, "this", "alias", "joins", "with_")
+        only(node, "this", "alias", "joins", "with_", "pivots")
         # A subquery in FROM sees the query around, not its neighbours.
         text, outputs = w.query(node.this, Scope(parent=scope.parent, ctes=scope.ctes))
         columns = {}
@@ -77,9 +80,17 @@ def _item(w: Writer, node: exp.Expr, scope: Scope) -> tuple[str, str]:
             if out.name.lower() in columns:
                 raise invalid_query(f"Duplicate column name {out.name} in a subquery")
             columns[out.name.lower()] = _reference(alias, out.name, out.value)
-        _add(scope, Source(node.alias or None, columns))
-        return f"({text}) AS {alias}", alias
+        return _named(w, node, f"({text}) AS {alias}", alias, Source(node.alias or None, columns), scope)
     raise not_supported(f"{what(node)} in FROM")
+
+
+def _named(w: Writer, node: exp.Expr, text: str, alias: str, source: Source, scope: Scope) -> tuple[str, str]:
+    """Put *source* into the scope, or what a PIVOT after it is."""
+    if node.args.get("pivots"):
+        text, source = pivoted(w, node.args["pivots"], text, source, scope)
+        alias = text.rsplit(" ", 1)[-1]
+    _add(scope, source)
+    return text, alias
 
 
 def _reference(alias: str, name: str, value: Sql) -> Output:
