@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -13,10 +14,17 @@ from typing import Any, Literal
 import pandas as pd
 import pydicom
 import pytest
+from hypothesis import HealthCheck, settings
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 import dicomkit as dk
 from dicomkit.engine.app import Engine
+
+# A busy machine is slow, which is no failure; CI tries the same examples each time, everybody else new ones.
+settings.register_profile(
+    "dicomkit", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+)
+settings.load_profile("dicomkit")
 
 Deployment = Literal["embedded", "served"]
 
