@@ -70,6 +70,21 @@ def table_action(tag: str) -> str | None:
     return _TABLE.get(tag)
 
 
+_ALIKE = (
+    TEXT_VRS,
+    frozenset({"DS", "IS"}),
+    frozenset({"OB", "OD", "OF", "OL", "OV", "OW"}),
+    frozenset({"FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"}),
+)
+"""VRs that files put for each other."""
+
+
+def _fits(vr: str, known: str) -> bool:
+    """Whether a file may say *vr* where the dictionary has *known*, as ``"US or SS"``."""
+    listed = known.split(" or ")
+    return vr in listed or vr == known or any(vr in alike and other in alike for alike in _ALIKE for other in listed)
+
+
 def _listed(tags: TagFilterList) -> tuple[frozenset[str], frozenset[str]]:
     """Tags of a list, and those that stand for a repeating group (``OverlayData`` is each overlay's)."""
     plain: set[str] = set()
@@ -174,23 +189,25 @@ class Rules:
             if tag == PATIENT_ID:
                 reason += "; a pseudonym, so that patients stay apart"
             return Step(_CHOSEN[code], reason)
-        if vr_of(tag) is None:
+        known = vr_of(tag)
+        if known is None:
             return Step("remove", "not in the data dictionary, so that nobody knows what it holds")
+        if not _fits(vr, known):
+            return Step("remove", "of another form than the dictionary's, so that it may hold words")
         if vr in _LEAVES and dictionary_is_retired(int(tag, 16)):
             return Step("remove", "retired, and not judged by PS3.15 E.1-1")
+        if vr in _LEAVES and tag.startswith("0010"):
+            return Step("remove", "about the patient, and not judged by PS3.15 E.1-1")
         if cleaned and tag in _CODE:
             return Step("recode", "code in structured content: the standard's own meaning, or a pseudonym")
         if cleaned and vr in _LEAVES:
             return Step("replace", "in content that PS3.15 E.1-1 replaces")
-        if vr == "PN":
+        if "PN" in (vr, known):
             return Step("empty", "a name that PS3.15 E.1-1 does not name")
-        if vr in _FREE_TEXT:
+        if vr in _FREE_TEXT or known in _FREE_TEXT:
             return Step("empty", "free text that PS3.15 E.1-1 does not name")
         if vr in ("LO", "SH") and (keyword_of(tag) or "").endswith(_TELLING):
             return Step("empty", "a description that PS3.15 E.1-1 does not name")
-        known = str(vr_of(tag)).split(" or ")
-        if vr not in known and (known == ["SQ"] or (vr in _LEAVES and known[0] not in _LEAVES)):
-            return Step("remove", "of another form than the dictionary's, so that it may hold words")
         return Step("keep", f"not in PS3.15 E.1-1 ({EDITION})")
 
     def _uid(self, tag: str, step: Step) -> Step:

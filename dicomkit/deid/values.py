@@ -6,6 +6,7 @@ bytes stay as they are.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from pydicom import Dataset
@@ -24,6 +25,11 @@ __all__ = ["element_vr", "is_sound", "items", "strings"]
 
 _ENCODED = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _SINGLE = frozenset({"LT", "ST", "UT", "UR"})
+_LONGEST = {"AE": 16, "AS": 4, "CS": 16, "DS": 32, "IS": 16, "LO": 256, "SH": 64}
+"""Longest value in bytes: PS3.5 section 6.2, with room for multi-byte characters, padding and careless numbers."""
+_NO_CONTROLS = re.compile(rb"[^\x00-\x1a\x1c-\x1f\x7f]*")
+_NUMBER = re.compile(rb"[0-9+.eE -]*")
+_FORMS = {"CS": re.compile(rb"[ -~]*"), "DS": _NUMBER, "IS": _NUMBER}
 
 
 def element_vr(dataset: Dataset, tag: BaseTag) -> str:
@@ -74,9 +80,13 @@ def strings(dataset: Dataset, tag: BaseTag) -> list[str]:
 
 
 def is_sound(dataset: Dataset, tag: BaseTag, vr: str) -> bool:
-    """Whether an element that names a class or a time of day holds that, and no words in its place."""
+    """Whether an element that stays holds what its VR allows, and no words or swallowed neighbours in its place."""
+    value = dataset.get_item(tag).value
+    if vr in _LONGEST and isinstance(value, bytes):
+        longest, form = _LONGEST[vr], _FORMS.get(vr, _NO_CONTROLS)
+        return all(len(part) <= longest and form.fullmatch(part) for part in value.rstrip(b"\0").split(b"\\"))
     if vr == "UI":
-        return all(not value or is_uid(value) for value in strings(dataset, tag))
-    if vr == "TM":
-        return all(not value or is_moment("TM", value) for value in strings(dataset, tag))
+        return all(not part or is_uid(part) for part in strings(dataset, tag))
+    if vr in ("DA", "DT", "TM"):
+        return all(not part or is_moment(vr, part) for part in strings(dataset, tag))
     return True

@@ -178,7 +178,14 @@ def test_words_under_a_false_vr_go() -> None:
     """A number, a sequence or a UID that the file declares to be text or bytes does not pass as what it is not."""
     marks = Marks()
     source = planted.ct(marks)
-    for tag, vr in ((0x00180050, "LO"), (0x00081115, "OB"), (0x00081140, "OB"), (0x00200052, "LO"), (0x00280301, "UT")):
+    for tag, vr in (
+        (0x00180050, "LO"),
+        (0x00081115, "OB"),
+        (0x00081140, "OB"),
+        (0x00200052, "LO"),
+        (0x00280301, "UT"),
+        (0x00420010, "OB"),
+    ):
         value = marks(f"{tag:08X} as {vr}")
         source[tag] = pydicom.DataElement(tag, vr, value.encode() if vr == "OB" else value)
     data = part10(source, marks)
@@ -211,3 +218,22 @@ def test_no_pydicom_warning_quotes_a_value(recwarn: pytest.WarningsRecorder) -> 
     spoilt = source.replace(b"20240229", b"2024-2-9").replace(b"19700102", b"BORN_NOW").replace(b"101112", b"10:11A")
     basic(additionalTransformations=[{"dateShiftConfig": {}}]).instance(spoilt)
     assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_swallowed_neighbours_go() -> None:
+    """A length that is too long makes one attribute of several; its value is none of its VR, and is not kept."""
+    marks = Marks()
+    data = part10(planted.ct(marks), marks)
+    at = data.index(b"\x08\x00\x70\x00LO\x06\x00Makers")
+    end = data.index(b"\x08\x00\x30\x10LO", at)  # StudyDescription follows
+    swallowed = data[: at + 6] + (end - at - 8).to_bytes(2, "little") + data[at + 8 :]
+    assert marks.found_in(basic().instance(swallowed)) == []
+    assert read(basic().instance(swallowed)).Manufacturer == ""
+
+
+def test_unlisted_attributes_of_the_patient_go() -> None:
+    """The birth date of another calendar is in no row of the table, and is a birth date all the same."""
+    marks = Marks()
+    source = planted.ct(marks)
+    source.PatientBirthDateInAlternativeCalendar = marks("birth date in an alternative calendar")
+    assert marks.found_in(basic().instance(part10(source, marks))) == []
