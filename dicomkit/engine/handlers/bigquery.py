@@ -128,6 +128,21 @@ def _datasets_delete(engine: Engine, request: Request, project: str, dataset: st
     engine.bigquery.tables.delete_dataset(project, dataset, delete_contents=_true(request, "deleteContents"))
 
 
+def _dataset_changed(engine: Engine, request: Request, project: str, dataset: str, *, replace: bool) -> Any:
+    etag = request.headers.get("If-Match") or None
+    return engine.bigquery.tables.patch_dataset(project, dataset, _body(request), etag=etag, replace=replace)
+
+
+@_answered
+def _datasets_patch(engine: Engine, request: Request, project: str, dataset: str) -> Any:
+    return _dataset_changed(engine, request, project, dataset, replace=False)
+
+
+@_answered
+def _datasets_update(engine: Engine, request: Request, project: str, dataset: str) -> Any:
+    return _dataset_changed(engine, request, project, dataset, replace=True)
+
+
 @_answered
 def _tables_list(engine: Engine, request: Request, project: str, dataset: str) -> Any:
     return _list(request, "bigquery#tableList", "tables", engine.bigquery.tables.list_tables(project, dataset))
@@ -270,8 +285,8 @@ ROUTES = (
     Route("bigquery.datasets.insert", "POST", f"{_PROJECT}/datasets", _datasets_insert),
     Route("bigquery.datasets.get", "GET", _DATASET, _datasets_get),
     Route("bigquery.datasets.delete", "DELETE", _DATASET, _datasets_delete),
-    Route("bigquery.datasets.patch", "PATCH", _DATASET, _missing("datasets.patch")),
-    Route("bigquery.datasets.update", "PUT", _DATASET, _missing("datasets.update")),
+    Route("bigquery.datasets.patch", "PATCH", _DATASET, _datasets_patch),
+    Route("bigquery.datasets.update", "PUT", _DATASET, _datasets_update),
     Route("bigquery.tables.list", "GET", f"{_DATASET}/tables", _tables_list),
     Route("bigquery.tables.insert", "POST", f"{_DATASET}/tables", _tables_insert),
     Route("bigquery.tables.get", "GET", _TABLE, _tables_get),

@@ -63,6 +63,11 @@ class TableEntry:
         return fields
 
     @property
+    def is_view(self) -> bool:
+        """Whether the rows are those of a query; the table in DuckDB is then empty and never read."""
+        return "view" in self.resource
+
+    @property
     def physical(self) -> str:
         """DuckDB's name of the table, ready for SQL."""
         return f"wh.main.t{int(self.number)}"
@@ -109,6 +114,11 @@ class Catalog:
                 )
             self.datasets = {**self.datasets, key: entry}
             return entry
+
+    def change_dataset(self, old: DatasetEntry, resource: dict[str, Any]) -> DatasetEntry | None:
+        """Declare *old* anew; ``None``, and nothing done, when the dataset is no longer as *old* says."""
+        with self._warehouse.lock:
+            return self.put_dataset(old.key, resource) if self.datasets.get(old.key) is old else None
 
     def drop_dataset(self, key: DatasetKey) -> None:
         """Remove a dataset with all its tables."""
@@ -198,7 +208,7 @@ class Catalog:
         (number,) = cursor.execute("SELECT nextval('wh.catalog.numbers')").fetchone() or (0,)
         now = _now()
         entry = TableEntry(reference, number, resource, _etag(), now, now)
-        columns = ", ".join(_column(field) for field in entry.fields)
+        columns = "" if entry.is_view else ", ".join(_column(field) for field in entry.fields)
         # DuckDB has no table without a column; BigQuery has.
         cursor.execute(f"CREATE TABLE {entry.physical} ({columns or '__dk_none BOOLEAN'})")
         names = [reference.project, reference.dataset, reference.table]
@@ -229,6 +239,8 @@ def growth(old: TableEntry, fields: Sequence[Field]) -> list[str]:
 
     A struct is cast by field name and what is new in it is NULL, so that rows keep what they had.
     """
+    if old.is_view:
+        return []
     known = {field["name"].lower(): field for field in old.fields}
     statements = []
     for field in fields:

@@ -46,11 +46,12 @@ class BigQueryService:
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
         self._catalog = Catalog(warehouse)
-        self.tables = Tables(self._catalog)
+        queries = Queries(warehouse, self._catalog)
+        self.tables = Tables(self._catalog, queries.columns)
         self._streaming = Streaming(warehouse, self._catalog)
         self.uploads = Uploads()
         self._loads = Loads(warehouse, self._catalog)
-        self.jobs = Jobs(warehouse, Queries(warehouse, self._catalog), self._loads)
+        self.jobs = Jobs(warehouse, queries, self._loads)
 
     def ensure_dataset(self, project: str, dataset: str) -> None:
         """Make the dataset if it is not there."""
@@ -148,6 +149,8 @@ class BigQueryService:
     def list_rows(self, reference: TableReference, args: Mapping[str, Any]) -> bytes:
         """``tabledata.list``: the answer's body."""
         entry = self.tables.entry(reference)
+        if entry.is_view:
+            raise invalid("Cannot list a table of type VIEW.")
         return table_page(self._warehouse, self._catalog, entry, Page(args), args.get("selectedFields"))
 
     def query(self, project: str, request: Mapping[str, Any]) -> bytes:

@@ -103,12 +103,11 @@ def _inside(field: Field, column: str, path: str) -> Iterator[_Row]:
 
 def _tables(entry: TableEntry) -> Iterator[_Row]:
     made = dt.datetime.fromtimestamp(entry.created / 1000, dt.UTC).isoformat()
-    is_view = "view" in entry.resource
-    yield "VIEW" if is_view else "BASE TABLE", "NO" if is_view else "YES", "NO", made, "NULL"
+    yield "VIEW" if entry.is_view else "BASE TABLE", "NO" if entry.is_view else "YES", "NO", made, "NULL"
 
 
 def _views(entry: TableEntry) -> Iterator[_Row]:
-    if "view" in entry.resource:
+    if entry.is_view:
         yield str(entry.resource["view"]["query"]), None, "YES"
 
 

@@ -138,6 +138,8 @@ class Loads:
         reference = options.reference
         if (reference.project, reference.dataset) not in self._catalog.datasets:
             raise not_found("Dataset", f"{reference.project}:{reference.dataset}")
+        if old is not None and old.is_view:
+            raise invalid(f"{table_name(reference)} is not allowed for this operation because it is currently a VIEW.")
         if old is None and options.create == "CREATE_NEVER":
             raise not_found("Table", table_name(reference))
         if old is None or not old.fields:

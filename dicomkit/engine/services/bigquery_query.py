@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import duckdb
 from dicomkit.bigquery.table_uri import TableReference
 from dicomkit.engine.persistence.warehouse import Cursor, Result, Warehouse
 from dicomkit.engine.persistence.warehouse_catalog import Catalog, TableEntry
+from dicomkit.engine.persistence.warehouse_types import Field
 from dicomkit.engine.services.bigquery_errors import invalid_query, job_error, not_found, not_supported, table_name
 from dicomkit.engine.services.bigquery_information import information_view
 from dicomkit.engine.services.bigquery_parameters import query_parameters
@@ -22,6 +23,9 @@ from dicomkit.engine.services.googlesql.writer import PhysicalTable
 from dicomkit.errors import ApiError, InvalidArgument
 
 __all__ = ["Prepared", "Queries"]
+
+MAX_VIEWS = 16
+"""Most levels of views in views (BigQuery, "Quotas and limits")."""
 
 _INTERNAL_NAME = re.compile(r"\b__dk_[a-z]+[0-9]+\.?|\bwh\.main\.")
 _OWN_MESSAGES = re.compile(
@@ -58,27 +62,56 @@ class Queries:
             raise not_supported("legacy SQL")
         default = request.get("defaultDataset") or {}
         entries: dict[str, TableEntry] = {}
-
-        def find(names: Sequence[str]) -> PhysicalTable:
-            view = self._information(names, default.get("projectId") or project, default.get("datasetId"))
-            if view is not None:
-                return view
-            entry = self._table(names, default.get("projectId") or project, default.get("datasetId"))
-            table = PhysicalTable(str(entry.reference), entry.physical, self._types(entry))
-            entries[table.key] = entry
-            return table
-
+        read: list[tuple[PhysicalTable, frozenset[str] | None]] = []
+        find = self._finder(default.get("projectId") or project, default.get("datasetId"), entries, read, 0)
         parameters = query_parameters(request.get("parameterMode"), request.get("queryParameters"))
         translation = translate(sql, find, parameters)
         size = 0
-        for table, named in translation.tables:
+        for table, named in (*translation.tables, *read):
             entry = entries.get(table.key)
             if entry is None:
                 # Reading INFORMATION_SCHEMA is at least 10 MB in BigQuery.
                 size += 10 << 20
-                continue
-            size += self._catalog.count_rows(entry) * max(estimated_bytes(entry.fields, named), 1)
+            elif not entry.is_view:
+                size += self._catalog.count_rows(entry) * max(estimated_bytes(entry.fields, named), 1)
         return Prepared(translation, [entry.reference for entry in entries.values()], size)
+
+    def columns(self, project: str, sql: str) -> list[Field]:
+        """The schema of a query that stands alone, as a view's does."""
+        prepared = self.prepare(project, {"query": sql})
+        return self.describe(prepared).fields
+
+    def _finder(
+        self,
+        project: str,
+        dataset: str | None,
+        entries: dict[str, TableEntry],
+        read: list[tuple[PhysicalTable, frozenset[str] | None]],
+        depth: int,
+    ) -> Callable[[Sequence[str]], PhysicalTable]:
+        """Finds tables for the translator.
+
+        *entries* gets every table by its key, *read* the tables that are read by the queries of views.
+        """
+
+        def find(names: Sequence[str]) -> PhysicalTable:
+            view = self._information(names, project, dataset)
+            if view is not None:
+                return view
+            entry = self._table(names, project, dataset)
+            text = entry.physical
+            if entry.is_view:
+                if depth >= MAX_VIEWS:
+                    raise invalid_query(f"Too many nested views; the limit is {MAX_VIEWS}")
+                inner = self._finder(entry.reference.project, None, entries, read, depth + 1)
+                translation = translate(entry.resource["view"]["query"], inner)
+                read.extend(translation.tables)
+                text = f"({translation.sql})"
+            table = PhysicalTable(str(entry.reference), text, self._types(entry))
+            entries[table.key] = entry
+            return table
+
+        return find
 
     def describe(self, prepared: Prepared) -> Result:
         """The query's schema, without its rows."""

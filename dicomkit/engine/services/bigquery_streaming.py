@@ -84,6 +84,8 @@ class Streaming:
             entry = self._catalog.tables.get(reference)
             if entry is None:
                 raise not_found("Table", table_name(reference))
+            if entry.is_view:
+                raise invalid("Cannot add rows to a table of type VIEW.")
             if not entry.fields:
                 raise invalid("The destination table has no schema.")
             if not errors and self._insert(entry, lines, rows):  # type: ignore[arg-type]
@@ -95,7 +97,7 @@ class Streaming:
     def insert_whole(self, reference: TableReference, lines: Sequence[bytes], insert_ids: Sequence[str]) -> bool:
         """Insert *lines*, one JSON object each, all or none; ``False`` when one does not fit or there is no table."""
         entry = self._catalog.tables.get(reference)
-        if entry is None or not entry.fields or len(lines) > MAX_ROWS:
+        if entry is None or entry.is_view or not entry.fields or len(lines) > MAX_ROWS:
             return False
         return self._insert(entry, lines, [{"insertId": insert_id} for insert_id in insert_ids])
 

@@ -5,7 +5,7 @@ Source: BigQuery REST v2, ``datasets`` and ``tables``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dicomkit.bigquery.table_uri import TableReference
@@ -32,7 +32,6 @@ _COMPUTED = frozenset(
 """Fields of a resource that the server fills in."""
 
 _UNSUPPORTED = (
-    "view",
     "materializedView",
     "externalDataConfiguration",
     "model",
@@ -44,10 +43,17 @@ _SIZES = {"STRING": 24, "BYTES": 64, "JSON": 512, "BOOLEAN": 1, "NUMERIC": 16}
 
 
 class Tables:
-    """The rules over the catalogue."""
+    """The rules over the catalogue.
 
-    def __init__(self, catalog: Catalog) -> None:
+    Parameters
+    ----------
+    describe
+        The columns of a query, given its project and its text.
+    """
+
+    def __init__(self, catalog: Catalog, describe: Callable[[str, str], list[Field]]) -> None:
         self._catalog = catalog
+        self._describe = describe
 
     def ensure_dataset(self, project: str, dataset: str) -> None:
         """Make the dataset if it is not there."""
@@ -72,6 +78,27 @@ class Tables:
     def get_dataset(self, project: str, dataset: str) -> dict[str, Any]:
         """``datasets.get``."""
         return self.dataset_resource(self._dataset((project, dataset)))
+
+    def patch_dataset(
+        self,
+        project: str,
+        dataset: str,
+        resource: Mapping[str, Any],
+        *,
+        etag: str | None = None,
+        replace: bool = False,
+    ) -> dict[str, Any]:
+        """``datasets.patch``; with *replace*, ``datasets.update``."""
+        entry = self._dataset((project, dataset))
+        reference = resource.get("datasetReference")
+        if reference is not None and reference != {"projectId": project, "datasetId": dataset}:
+            raise invalid("datasetReference is not that of the request's path", "datasetReference")
+        if etag not in (None, "*", entry.etag):
+            raise stale_etag()
+        changed = self._catalog.change_dataset(entry, _declared(_merged({} if replace else entry.resource, resource)))
+        if changed is None:
+            raise stale_etag()
+        return self.dataset_resource(changed)
 
     def list_datasets(self, project: str) -> list[dict[str, Any]]:
         """``datasets.list``, every one, by id."""
@@ -117,7 +144,7 @@ class Tables:
             raise invalid("Required parameter is missing: tableReference", "tableReference")
         reference = TableReference(given["projectId"], given["datasetId"], given["tableId"])
         self._dataset((reference.project, reference.dataset))
-        entry = self._catalog.create_table(reference, self._declared_table(resource))
+        entry = self._catalog.create_table(reference, self._declared_table(reference.project, resource))
         if entry is None:
             raise already_exists("Table", table_name(reference))
         return self.table_resource(entry)
@@ -134,7 +161,8 @@ class Tables:
                 "kind": "bigquery#table",
                 "id": table_name(reference),
                 "tableReference": _reference(reference),
-                "type": "TABLE",
+                "type": "VIEW" if entry.is_view else "TABLE",
+                **({"view": {"useLegacySql": False}} if entry.is_view else {}),
                 "labels": entry.resource.get("labels", {}),
                 "creationTime": str(entry.created),
             }
@@ -155,12 +183,15 @@ class Tables:
         entry = self.entry(reference)
         if etag not in (None, "*", entry.etag):
             raise stale_etag()
-        merged = dict(resource) if replace else {**entry.resource, **resource}
-        # A patch removes a field by null; a schema is never removed.
-        merged = {name: value for name, value in merged.items() if value is not None}
-        merged.setdefault("schema", entry.resource["schema"])
-        declared = self._declared_table(merged)
-        check_growth(entry.fields, declared["schema"]["fields"], table_name(reference))
+        merged = _merged({} if replace else entry.resource, resource)
+        # A schema is never removed, and a view stays one.
+        for name in ("schema", *(("view",) if entry.is_view else ())):
+            merged.setdefault(name, entry.resource[name])
+        declared = self._declared_table(reference.project, merged)
+        if ("view" in declared) is not entry.is_view:
+            raise invalid(f"Table {table_name(reference)} cannot be made a view", "view")
+        if not entry.is_view:
+            check_growth(entry.fields, declared["schema"]["fields"], table_name(reference))
         changed = self._catalog.change_table(entry, declared)
         if changed is None:
             raise stale_etag()
@@ -188,7 +219,7 @@ class Tables:
             "id": table_name(entry.reference),
             "etag": entry.etag,
             "tableReference": _reference(entry.reference),
-            "type": "TABLE",
+            "type": "VIEW" if entry.is_view else "TABLE",
             "location": LOCATION,
             "creationTime": str(entry.created),
             # Milliseconds: the official client multiplies, and microseconds overflow its datetime.
@@ -204,11 +235,17 @@ class Tables:
             raise not_found("Dataset", ":".join(key))
         return entry
 
-    def _declared_table(self, resource: Mapping[str, Any]) -> dict[str, Any]:
+    def _declared_table(self, project: str, resource: Mapping[str, Any]) -> dict[str, Any]:
         for name in _UNSUPPORTED:
             if resource.get(name) is not None:
                 raise not_supported(f"a table with {name}")
         declared = _declared(resource)
+        view = declared.pop("view", None)
+        if view is not None:
+            declared["view"] = {"query": _view_query(view), "useLegacySql": False}
+            # The schema of a view is what its query has now; it is kept, as BigQuery keeps it.
+            declared["schema"] = {"fields": checked_schema(self._describe(project, declared["view"]["query"]))}
+            return declared
         schema = declared.get("schema") or {}
         if not isinstance(schema, Mapping):
             raise invalid("schema must be an object", "schema")
@@ -229,6 +266,27 @@ def _size(field: Field) -> int:
 
 def _declared(resource: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in resource.items() if name not in _COMPUTED}
+
+
+def _merged(old: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """*old* with what a patch says: null removes a field, and so it does a label."""
+    merged = {**old, **patch}
+    if isinstance(patch.get("labels"), Mapping):
+        labels = {**(old.get("labels") or {}), **patch["labels"]}
+        merged["labels"] = {name: value for name, value in labels.items() if value is not None}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def _view_query(view: object) -> str:
+    if not isinstance(view, Mapping) or not isinstance(view.get("query"), str):
+        raise invalid("Required parameter is missing: view.query", "view.query")
+    for name, value in view.items():
+        if value and name != "query":
+            raise not_supported(f"a view with {name[:80]}" if name != "useLegacySql" else "a view in legacy SQL")
+    if view.get("useLegacySql") is not False:
+        # It is true when it is left out.
+        raise not_supported("a view in legacy SQL (useLegacySql is true unless it is given as false)")
+    return str(view["query"])
 
 
 def _dataset_key(project: object, dataset: object) -> DatasetKey:

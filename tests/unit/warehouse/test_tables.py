@@ -189,3 +189,41 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
         assert fields_of(service) == [NAME, SEQUENCE]
         assert rows(service, "SELECT Name.Family FROM imaging.ct") == [("Doe",)]
         service.close()
+
+
+@pytest.mark.parametrize(
+    ("view", "message"),
+    [
+        ({}, "view.query"),
+        ({"query": "SELECT 1 AS a"}, "legacy SQL"),
+        ({"query": "SELECT 1 AS a", "useLegacySql": True}, "legacy SQL"),
+        ({"query": "SELECT 1 AS a", "useLegacySql": False, "userDefinedFunctionResources": [{}]}, "userDefined"),
+        ({"query": 5, "useLegacySql": False}, "view.query"),
+    ],
+)
+def test_a_view_that_is_not_understood_is_refused(service: BigQueryService, view: dict[str, Any], message: str) -> None:
+    """By name; a table is never made a view, nor a view a table."""
+    with pytest.raises(InvalidArgument, match=message):
+        service.create_table({**resource(), "view": view})
+
+
+def test_a_view_stays_a_view_and_is_there_after_a_restart(tmp_path: Path) -> None:
+    """Its description changes and its rows are those of its query, however often the file is opened."""
+    path = tmp_path / "w.duckdb"
+    view = TableReference("local", "imaging", "v")
+    made = {**resource(table=view), "view": {"query": "SELECT n FROM imaging.ct", "useLegacySql": False}}
+    for number in (1, 2):
+        with Warehouse(path) as warehouse:
+            service = BigQueryService(warehouse)
+            if number == 1:
+                service.ensure_dataset("local", "imaging")
+                service.create_table(resource(field("n", "INTEGER")))
+                service.create_table(made)
+                with pytest.raises(InvalidArgument, match="cannot be made a view"):
+                    service.patch_table(TABLE, {"view": made["view"]})
+            patched = service.patch_table(view, {"description": f"{number}", "labels": {f"l{number}": "x"}})
+            assert (patched["type"], patched["description"]) == ("VIEW", f"{number}")
+            assert len(patched["labels"]) == number
+            service.insert_all(TABLE, [{"json": {"n": number}}])
+            assert rows(service, "SELECT COUNT(*) FROM imaging.v") == [(str(number),)]
+            service.close()
