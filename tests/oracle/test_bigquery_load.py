@@ -160,6 +160,40 @@ def test_csv_tells_missing_from_empty(client: bigquery.Client, table: bigquery.T
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("data", "options", "expected"),
+    [
+        (b"a,1\nb\nc,2,3\nd,x\ne,5\n", {"max_bad_records": 3}, [("a", 1), ("e", 5)]),
+        (b"a,1\nb\nc,2,3\nd,x\ne,5\n", {"max_bad_records": 2}, "too many errors"),
+        (b'"a\nb",1\n', {"allow_quoted_newlines": True}, [("a\nb", 1)]),
+        (b"a|1\nNA|NA\n", {"field_delimiter": "|", "null_marker": "NA"}, [("a", 1), (None, None)]),
+        ("J\u00f8rgen,1\n".encode("latin-1"), {"encoding": "ISO-8859-1"}, [("J\u00f8rgen", 1)]),
+        (b"J\xf8rgen,1\n", {}, "is no CSV|too many errors"),
+        (b"\x1f\x8b rubbish", {}, "gzip|is no CSV"),
+        (b"", {}, []),
+        (
+            b"uid,number\n1.2.840.1,7\n",
+            {"autodetect": True, "skip_leading_rows": 1, "schema": None},
+            [("1.2.840.1", 7)],
+        ),
+        (b"uid,number\na,b\n", {"autodetect": True, "skip_leading_rows": 1, "schema": None}, "all text is ambiguous"),
+        (b"uid,number\na,1\n", {"autodetect": True, "schema": None}, "without skipLeadingRows"),
+    ],
+)
+def test_files_of_csv(
+    client: bigquery.Client, table: bigquery.Table, data: bytes, options: dict[str, Any], expected: Any
+) -> None:
+    """Rows, or the error that says what is wrong; never a defect."""
+    config = LoadJobConfig(**{"source_format": "CSV", "schema": [UID, NUMBER], **options})
+    job = client.load_table_from_file(io.BytesIO(data), "local.imaging.csv", job_config=config)
+    if isinstance(expected, str):
+        with pytest.raises(exceptions.BadRequest, match=expected):
+            job.result()
+    else:
+        job.result()
+        assert [tuple(row.values()) for row in stored(client, "local.imaging.csv")] == expected
+
+
 def test_write_dispositions(client: bigquery.Client, table: bigquery.Table) -> None:
     """EMPTY refuses a table with rows, APPEND adds, TRUNCATE replaces rows and schema."""
 

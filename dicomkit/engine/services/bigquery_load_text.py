@@ -45,7 +45,10 @@ _PREFIX = "Error while reading data, error message: "
 
 
 class BadRows:
-    """Rows that were left out, up to ``maxBadRecords``."""
+    """Rows that were left out, up to ``maxBadRecords``.
+
+    Counting and refusing are two steps: Arrow's CSV reader counts from where no exception can leave.
+    """
 
     def __init__(self, allowed: int) -> None:
         self.allowed = allowed
@@ -53,19 +56,15 @@ class BadRows:
         self.seen = 0
         self.errors: list[dict[str, str]] = []
 
-    def add(self, row: int, message: str, location: str = "") -> None:
-        """Count a row; its values are not told.
-
-        Raises
-        ------
-        InvalidArgument
-            There are more than are allowed.
-        """
+    def add(self, message: str, location: str = "") -> None:
+        """Count a row; *message* holds none of its values."""
         self.count += 1
         if len(self.errors) < _MAX_TOLD:
             where = f" Field: {location}." if location else ""
-            text = f"{_PREFIX}could not read row {row} (the first is 0).{where} {message}"
-            self.errors.append({"reason": "invalid", "location": location, "message": text})
+            self.errors.append({"reason": "invalid", "location": location, "message": f"{_PREFIX}{message}{where}"})
+
+    def check(self) -> None:
+        """Raise ``InvalidArgument`` when there are more than are allowed."""
         if self.count > self.allowed:
             raise invalid(
                 f"{_PREFIX}the table encountered too many errors, giving up. Rows: {self.seen}; errors: {self.count}. "
@@ -161,14 +160,16 @@ def _checked(
     for number, row in rows:
         clean, wrong = checked_row(row, fields, ignore_unknown=ignore_unknown)
         if wrong:
-            bad.add(number, wrong[0]["message"], wrong[0]["location"])
+            bad.add(f"could not read row {number} (the first is 0): {wrong[0]['message']}", wrong[0]["location"])
+            bad.check()
             continue
         line = orjson.dumps(clean)
         try:
             # What is wrong beyond the checks (a text that is no UTF-8) is found here, and by row.
             read_rows([line], fields)
         except RowsDoNotFit:
-            bad.add(number, "A value does not fit its column")
+            bad.add(f"could not read row {number} (the first is 0): a value does not fit its column")
+            bad.check()
         else:
             good.append(line)
     return read_rows(good, fields) if good else read_rows([b"{}"], _nullable(fields)).slice(0, 0)
@@ -227,11 +228,7 @@ class CsvFile:
         options = self._csv
 
         def unread(row: Any) -> str:
-            # An exception cannot leave this: Arrow would stop the process's thread with it.
-            bad.count += 1
-            if len(bad.errors) < _MAX_TOLD:
-                message = f"{_PREFIX}a row has {row.actual_columns} columns, {row.expected_columns} are expected"
-                bad.errors.append({"reason": "invalid", "location": "", "message": message})
+            bad.add(f"a row has {row.actual_columns} columns, {row.expected_columns} are expected")
             return "skip"
 
         with self._opener() as opened, closing(_unpacked(opened)) as stream:
@@ -260,9 +257,9 @@ class CsvFile:
                     ),
                 )
                 for batch in reader:
-                    self._within(bad)
+                    bad.check()
                     yield batch
-                self._within(bad)
+                bad.check()
             except pa.ArrowInvalid as error:
                 if "Empty CSV file" in str(error):
                     return
@@ -270,17 +267,6 @@ class CsvFile:
                 raise invalid(f"{_PREFIX}the file is no CSV of this form, or not in the encoding given") from None
             except (EOFError, OSError, zlib.error) as error:
                 raise _broken_gzip() from error
-
-    @staticmethod
-    def _within(bad: BadRows) -> None:
-        if bad.count > bad.allowed:
-            bad.count -= 1
-            told = bad.errors.pop() if len(bad.errors) == bad.count + 1 else None
-            try:
-                bad.add(bad.seen, "")
-            finally:
-                if told is not None:
-                    bad.errors[-1] = told
 
 
 def _generated() -> list[str]:
