@@ -17,7 +17,7 @@ from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
 
-from dicomkit.dicom.dictionary import is_private, vr_of
+from dicomkit.dicom.dictionary import is_private, vm_of, vr_of
 from dicomkit.dicom.temporal import is_moment
 from dicomkit.names import is_uid
 
@@ -27,6 +27,7 @@ _ENCODED = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _SINGLE = frozenset({"LT", "ST", "UT", "UR"})
 _LONGEST = {"AE": 16, "AS": 4, "CS": 16, "DS": 32, "IS": 16, "LO": 256, "SH": 64}
 """Longest value in bytes: PS3.5 section 6.2, with room for multi-byte characters, padding and careless numbers."""
+_SIZES = {"AT": 4, "FD": 8, "FL": 4, "SL": 4, "SS": 2, "SV": 8, "UL": 4, "US": 2, "UV": 8}
 _NO_CONTROLS = re.compile(rb"[^\x00-\x1a\x1c-\x1f\x7f]*")
 _NUMBER = re.compile(rb"[0-9+.eE -]*")
 _FORMS = {"CS": re.compile(rb"[ -~]*"), "DS": _NUMBER, "IS": _NUMBER}
@@ -85,6 +86,10 @@ def is_sound(dataset: Dataset, tag: BaseTag, vr: str) -> bool:
     if vr in _LONGEST and isinstance(value, bytes):
         longest, form = _LONGEST[vr], _FORMS.get(vr, _NO_CONTROLS)
         return all(len(part) <= longest and form.fullmatch(part) for part in value.rstrip(b"\0").split(b"\\"))
+    if vr in _SIZES and isinstance(value, bytes | list | MultiValue):
+        vm = vm_of(f"{tag:08X}") or ""
+        # pydicom decodes Pixel Representation by itself, so that it may be no bytes any more.
+        return not vm.isdigit() or len(value) <= int(vm) * (_SIZES[vr] if isinstance(value, bytes) else 1)
     if vr == "UI":
         return all(not part or is_uid(part) for part in strings(dataset, tag))
     if vr in ("DA", "DT", "TM"):

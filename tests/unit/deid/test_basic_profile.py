@@ -237,3 +237,13 @@ def test_unlisted_attributes_of_the_patient_go() -> None:
     source = planted.ct(marks)
     source.PatientBirthDateInAlternativeCalendar = marks("birth date in an alternative calendar")
     assert marks.found_in(basic().instance(part10(source, marks))) == []
+
+
+def test_neighbours_swallowed_by_a_number_go() -> None:
+    """A number that the dictionary has once is not kept with a text behind it."""
+    marks = Marks()
+    data = part10(planted.ct(marks), marks)
+    at = data.index(b"\x28\x00\x03\x01US\x02\x00")  # PixelRepresentation, and the retired comments behind it
+    end = data.index(b"\x40\x00\x75\x02SQ", at)
+    swallowed = data[: at + 6] + (end - at - 8).to_bytes(2, "little") + data[at + 8 :]
+    assert marks.found_in(basic().instance(swallowed)) == []
