@@ -9,7 +9,9 @@ Source: BigQuery documentation, "Loading JSON data from Cloud Storage", "Loading
 
 from __future__ import annotations
 
+import codecs
 import gzip
+import io
 import itertools
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -79,6 +81,27 @@ def _unpacked(opened: BinaryIO) -> Any:
     return gzip.GzipFile(fileobj=opened) if is_gzip else opened
 
 
+class _Utf8(io.RawIOBase):
+    """Text of another encoding as UTF-8; what cannot be read raises UnicodeDecodeError.
+
+    Arrow would pass over a row that is no UTF-8 when it has the wrong number of columns, and print it.
+    """
+
+    def __init__(self, stream: Any, encoding: str) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(encoding)("strict")
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        while True:
+            data = self._stream.read(size)
+            text = self._decoder.decode(data, final=not data)
+            if text or not data:
+                return text.encode()
+
+
 class JsonLines:
     """One JSON object a line."""
 
@@ -108,13 +131,16 @@ class JsonLines:
         """Tables for ``append``; *careful* looks at every row alone."""
         for start, lines in _batched(self._lines()):
             bad.seen = start + len(lines)
-            if not careful:
+            # Arrow's reader has no limits of its own and can end the process on what is no JSON, so that it is given
+            # nothing but what was read and written again.
+            objects = [_row(line) for line in lines]
+            if not careful and all(isinstance(row, dict) for row in objects):
                 try:
-                    yield read_rows(lines, fields)
+                    yield read_rows([orjson.dumps(row) for row in objects], fields)
                     continue
                 except RowsDoNotFit:
                     pass
-            yield _checked(((start + n, _row(line)) for n, line in enumerate(lines)), fields, bad, self._ignore)
+            yield _checked(enumerate(objects, start), fields, bad, self._ignore)
 
     def _lines(self) -> Iterator[bytes]:
         with self._opener() as opened, closing(_unpacked(opened)) as stream:
@@ -234,14 +260,13 @@ class CsvFile:
         with self._opener() as opened, closing(_unpacked(opened)) as stream:
             try:
                 reader = pcsv.open_csv(
-                    stream,
+                    _Utf8(stream, options.encoding),
                     read_options=pcsv.ReadOptions(
                         use_threads=False,
                         block_size=BATCH_BYTES // 4,
                         skip_rows=skip,
                         column_names=names,
                         autogenerate_column_names=names is None,
-                        encoding=options.encoding,
                     ),
                     parse_options=pcsv.ParseOptions(
                         delimiter=options.delimiter,
@@ -260,6 +285,8 @@ class CsvFile:
                     bad.check()
                     yield batch
                 bad.check()
+            except UnicodeDecodeError:
+                raise invalid(f"{_PREFIX}the file is no text in the encoding {options.encoding}") from None
             except pa.ArrowInvalid as error:
                 if "Empty CSV file" in str(error):
                     return

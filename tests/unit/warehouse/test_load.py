@@ -47,7 +47,20 @@ def test_a_parquet_file_is_left_where_it_is(service: BigQueryService, tmp_path: 
     assert path.exists()
 
 
-@pytest.mark.parametrize("bad", [b'{"n": "x"}', b'{"nope": 1}', b"{", b"[]", b'{"d": "2020-02-30"}'])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b'{"n": "x"',
+        b'{"n":1,"s":"a"}"s":{}',
+        b'{"n": 1e999}',
+        b'{"n":\x00}',
+        b'{"n": "x"}',
+        b'{"nope": 1}',
+        b"{",
+        b"[]",
+        b'{"d": "2020-02-30"}',
+    ],
+)
 def test_one_bad_row_undoes_all(service: BigQueryService, bad: bytes) -> None:
     """Also the table that the load made, and after many rows that were right."""
     with pytest.raises(InvalidArgument) as caught:
