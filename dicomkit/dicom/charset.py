@@ -59,7 +59,11 @@ class UnknownCharacterSet(ValueError):
         self.position = position
 
 
-def _codec(term: str, position: int) -> tuple[str, bool]:
+def _codec(term: object, position: int) -> tuple[str, bool]:
+    if term is None:
+        term = ""
+    if not isinstance(term, str):  # (0008,0005) under a VR that is no text, which a damaged file can have
+        raise UnknownCharacterSet(position)
     # "ISO-IR 100", "ISO_IR_100", "ISO IR 100" and "ISO2022 IR 87" all occur in real files.
     folded = term.upper().replace("_", " ").replace("-", " ").split()
     if folded[:1] == ["ISO2022"]:
@@ -77,7 +81,7 @@ def _codec(term: str, position: int) -> tuple[str, bool]:
     raise UnknownCharacterSet(position)
 
 
-def charset_for(terms: Sequence[str | None]) -> Charset:
+def charset_for(terms: Sequence[object]) -> Charset:
     """The codec, or codecs, for the values of (0008,0005).
 
     Raises
@@ -85,7 +89,7 @@ def charset_for(terms: Sequence[str | None]) -> Charset:
     UnknownCharacterSet
         A value is no defined term of PS3.3 section C.12.1.1.2.
     """
-    codecs = [_codec(term or "", i) for i, term in enumerate(terms, start=1)]
+    codecs = [_codec(term, i) for i, term in enumerate(terms, start=1)]
     if not codecs:
         return DEFAULT
     if len(codecs) == 1 and not codecs[0][1]:

@@ -305,6 +305,7 @@ def test_depth_64_is_read_and_65_is_not() -> None:
         ([element(0x00100020, "ZZ", b"AB")], "unknown VR"),
         ([element(0x00080005, "CS", b"unicode_escape")], "SpecificCharacterSet"),
         ([element(0x00080005, "CS", b"utf_7 ")], "SpecificCharacterSet"),
+        ([element(0x00080005, "PN", b"ISO_IR 100")], "SpecificCharacterSet"),
         ([element(0x00280010, "US", b"\x01")], "no whole number"),
         ([element(0x00280009, "AT", b"\x01\x02")], "no whole number"),
         ([element(0x00081030, "LO", b"ab", 3)], "3 bytes is declared, 2 are there"),
