@@ -190,8 +190,8 @@ class Walk:
                                 decimals.append((element, [number_of(vr, t, start, tag) for t in value]))
                         elif kind == 1 or kind == 2:
                             cur[tag] = element = {"vr": vr, "Value": [text]}
-                            if text.isdigit() and len(text) < 16:
-                                # The common case of _number, without its call.
+                            if text.isdecimal() and len(text) < 16:
+                                # The common case of number_of, without its call. (A superscript is a digit, and no decimal.)
                                 decimals.append((element, [float(text) if kind == 1 else int(text)]))
                             else:
                                 decimals.append((element, [number_of(vr, text, start, tag)]))
