@@ -133,14 +133,14 @@ class JsonLines:
             bad.seen = start + len(lines)
             # Arrow's reader has no limits of its own and can end the process on what is no JSON, so that it is given
             # nothing but what was read and written again.
-            objects = [_row(line) for line in lines]
-            if not careful and all(isinstance(row, dict) for row in objects):
+            clean = [] if careful else [line for line in map(_rewritten, lines) if line is not None]
+            if len(clean) == len(lines):
                 try:
-                    yield read_rows([orjson.dumps(row) for row in objects], fields)
+                    yield read_rows(clean, fields)
                     continue
                 except RowsDoNotFit:
                     pass
-            yield _checked(enumerate(objects, start), fields, bad, self._ignore)
+            yield _checked(((start + n, _row(line)) for n, line in enumerate(lines)), fields, bad, self._ignore)
 
     def _lines(self) -> Iterator[bytes]:
         with self._opener() as opened, closing(_unpacked(opened)) as stream:
@@ -164,6 +164,12 @@ def _row(line: bytes) -> object:
         return orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
+
+
+def _rewritten(line: bytes) -> bytes | None:
+    """*line* written anew; ``None`` when it is no JSON object. No object outlives its line: thousands are slow."""
+    row = _row(line)
+    return orjson.dumps(row) if isinstance(row, dict) else None
 
 
 def _batched(lines: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:
