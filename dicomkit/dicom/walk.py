@@ -191,7 +191,7 @@ class Walk:
                         elif kind == 1 or kind == 2:
                             cur[tag] = element = {"vr": vr, "Value": [text]}
                             if text.isdecimal() and len(text) < 16:
-                                # The common case of number_of, without its call. (A superscript is a digit, and no decimal.)
+                                # The common case of number_of. (A superscript is a digit, and no decimal.)
                                 decimals.append((element, [float(text) if kind == 1 else int(text)]))
                             else:
                                 decimals.append((element, [number_of(vr, text, start, tag)]))
