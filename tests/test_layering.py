@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS: dict[str, int] = {
     "dicomkit.errors": 0,
     "dicomkit.names": 0,
+    "dicomkit.collection_pause": 0,
     "dicomkit.resources": 1,
     "dicomkit.dicom": 1,
     "dicomkit.bigquery": 1,

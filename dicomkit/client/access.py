@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 
 import pandas as pd
@@ -30,15 +31,15 @@ _READ = {"options.requestedPolicyVersion": "3"}
 """Only version 3 shows conditions, and a policy that is written back without them loses them."""
 
 
-class AccessControl:
+class AccessControl(ABC):
     """What a dataset and a store have in common: an IAM policy."""
 
     _rest: Rest
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """The resource name."""
-        raise NotImplementedError  # each subclass has one
 
     def iam(self) -> pd.DataFrame:
         """Who has which role here: one row for each member of a role, columns ``frames.IAM``.

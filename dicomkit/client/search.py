@@ -15,11 +15,12 @@ from urllib.parse import urlencode
 import pandas as pd
 
 from dicomkit.client.rest import Rest, quote_path
+from dicomkit.collection_pause import collection_paused
 from dicomkit.dicom.attributes import MAX_LIMIT, MAX_OFFSET, UIDS, levels_down_to
 from dicomkit.dicom.dictionary import tag_of
 from dicomkit.dicom.query import ALL, Query
 from dicomkit.errors import InvalidArgument, PartialResultsWarning, warn
-from dicomkit.frames import ColumnBuilder, first_values, search_columns, without_collector
+from dicomkit.frames import ColumnBuilder, first_values, search_columns
 
 __all__ = ["Search"]
 
@@ -92,7 +93,7 @@ class Search:
         LenientValueWarning
             Values that break the rules of their VR are missing.
         """
-        with without_collector():  # until the frame is there: no row outlives this block
+        with collection_paused():  # until the frame is there: no row outlives this block
             frame, is_complete = self._built()
         frame.attrs["complete"] = is_complete
         return frame

@@ -13,7 +13,7 @@ from dicomkit.frames.columns import (
     attribute,
     search_columns,
 )
-from dicomkit.frames.dicom_json import ColumnBuilder, first_values, frame_of, without_collector
+from dicomkit.frames.dicom_json import ColumnBuilder, first_values, frame_of
 from dicomkit.frames.persons import person_name
 from dicomkit.frames.tables import table
 
@@ -34,5 +34,4 @@ __all__ = [
     "person_name",
     "search_columns",
     "table",
-    "without_collector",
 ]

@@ -5,9 +5,7 @@ Source: DICOM PS3.18 Annex F (DICOM JSON model), edition 2025.
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,26 +14,10 @@ from dicomkit.errors import LenientValueWarning, warn
 from dicomkit.frames.arrays import BULK, array_of
 from dicomkit.frames.columns import Column, attribute
 
-__all__ = ["ColumnBuilder", "first_values", "frame_of", "without_collector"]
+__all__ = ["ColumnBuilder", "first_values", "frame_of"]
 
 Rows = Sequence[Mapping[str, Any]]
 _TIMEZONE = "00080201"
-
-
-@contextmanager
-def without_collector() -> Iterator[None]:
-    """No cyclic garbage collection inside.
-
-    A page of DICOM JSON is about a million small containers and no cycle; the collector, which wakes by their
-    number, takes twice as long over them as the parser does.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 class ColumnBuilder:

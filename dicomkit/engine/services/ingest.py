@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from dicomkit.collection_pause import collection_paused
 from dicomkit.dicom.media_type import parse_media_type
 from dicomkit.dicom.multipart import Part
 from dicomkit.dicom.reader import read_part10
-from dicomkit.engine.collection_pause import collection_paused
 from dicomkit.engine.crash_points import crash_point
 from dicomkit.engine.persistence import catalog
 from dicomkit.engine.persistence.blob_reader import Place

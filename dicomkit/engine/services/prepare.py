@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from dicomkit.bigquery.columns import MAX_ROW_BYTES
 from dicomkit.bigquery.row import build_json_row, build_row
 from dicomkit.dicom.multipart import Part
 from dicomkit.dicom.reader import Part10, read_part10
@@ -19,12 +20,9 @@ from dicomkit.engine.persistence.level_rows import INSTANCE_TAGS, integer, lines
 from dicomkit.engine.persistence.metadata import Metadata
 from dicomkit.errors import DicomFormatError
 
-__all__ = ["MAX_ROW_BYTES", "RowForm", "StorePlan", "prepare", "row_forms", "rows_of"]
+__all__ = ["RowForm", "StorePlan", "prepare", "row_forms", "rows_of"]
 
 _log = logging.getLogger(__name__)
-
-MAX_ROW_BYTES = 1_000_000
-"""Largest row that is streamed (Cloud Healthcare API: "1 MB", BigQuery's limit for streaming)."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TOO_LARGE = f"the row of an instance is larger than {MAX_ROW_BYTES} bytes and was not streamed"

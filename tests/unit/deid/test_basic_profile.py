@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pydicom
 import pytest
@@ -138,19 +139,25 @@ def test_deflated_file_stays_deflated_and_clean() -> None:
     assert [mark for mark in marks.given.values() if mark.decode() in str(ds)] == []
 
 
+def _is_instance(path: Path) -> bool:
+    """Whether a store would take the file."""
+    try:
+        read_part10(path.read_bytes())
+    except DicomFormatError:
+        return False
+    return True
+
+
 @pytest.mark.filterwarnings("ignore:Expected (ex|im)plicit VR")
 @pytest.mark.parametrize("profile", ["ATTRIBUTE_CONFIDENTIALITY_BASIC_PROFILE", "MINIMAL_KEEP_LIST_PROFILE"])
 @pytest.mark.parametrize(
     "name",
-    [path.name for path in sorted(WHEEL.glob("*.dcm"))],
+    [path.name for path in sorted(WHEEL.glob("*.dcm")) if _is_instance(path)],
 )
 def test_real_files_are_rewritten_readably(name: str, profile: str) -> None:
     """Each real file that our reader takes gives a file that it takes, with no name and no id left."""
     source = wheel(name)
-    try:
-        before = read_part10(source)
-    except DicomFormatError:
-        pytest.skip("no instance that a store would take")
+    before = read_part10(source)
     config = DeidentifyConfig.from_api({"dicom": {"filterProfile": profile}})
     result = read_part10(Deidentifier(config, key=KEY).instance(source))
     assert result.transfer_syntax_uid == before.transfer_syntax_uid

@@ -40,7 +40,8 @@ def test_a_home_that_nobody_closed_is_free_when_its_engine_is_forgotten(tmp_path
     engine = Engine(tmp_path)
     client(engine)
     del engine
-    Engine(tmp_path).close()
+    with Engine(tmp_path) as again:
+        assert Client(again).get("/v1/projects/local/locations/local/datasets").status_code == 200
 
 
 def test_a_file_is_no_home(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ from dicomkit.frames import (
     attribute,
     frame_of,
     search_columns,
-    without_collector,
 )
 
 KEYWORDS = (
@@ -273,41 +271,6 @@ def _values(value: Any) -> list[str]:
     if value in (None, ""):
         return []
     return [value] if isinstance(value, str) else list(value)
-
-
-def test_collector_rests_and_comes_back() -> None:
-    """Garbage collection is off inside and as before outside, also after an error and when nested."""
-    assert gc.isenabled()
-    with pytest.raises(KeyError), without_collector():
-        with without_collector():
-            assert not gc.isenabled()
-        assert not gc.isenabled()
-        raise KeyError
-    assert gc.isenabled()
-
-
-def search_rows(count: int) -> list[dict[str, Any]]:
-    """Search results as an engine gives them: fifteen attributes, as many UIDs as instances."""
-    return [
-        row(
-            SpecificCharacterSet="ISO_IR 100",
-            SOPClassUID="1.2.840.10008.5.1.4.1.1.2",
-            SOPInstanceUID=f"1.2.826.0.1.3680043.8.498.{i * 7919 + 10**30}",
-            StudyDate="20040119",
-            StudyTime="072730",
-            AccessionNumber=[],
-            Modality="CT",
-            PatientName={"Alphabetic": "CompressedSamples^CT1"},
-            PatientID="1CT1",
-            StudyInstanceUID=f"1.2.826.0.1.3680043.8.498.{i // 40}",
-            SeriesInstanceUID=f"1.2.826.0.1.3680043.8.498.{i // 10}.1",
-            InstanceNumber=i % 10,
-            Rows=512,
-            Columns=512,
-            BitsAllocated=16,
-        )
-        for i in range(count)
-    ]
 
 
 def test_dates_beyond_nanoseconds_are_held() -> None:

@@ -75,8 +75,11 @@ def test_both_forms_at_once_are_refused(older: dict[str, object]) -> None:
 
 def test_an_empty_list_is_no_second_form() -> None:
     """An empty notificationConfigs is the same as none."""
-    DicomStore.from_api({"notificationConfig": {"pubsubTopic": TOPIC}, "notificationConfigs": []})
-    DicomStore.from_api({"notificationConfig": None, "notificationConfigs": [{"pubsubTopic": TOPIC}]})
+    old = DicomStore.from_api({"notificationConfig": {"pubsubTopic": TOPIC}, "notificationConfigs": []})
+    new = DicomStore.from_api({"notificationConfig": None, "notificationConfigs": [{"pubsubTopic": TOPIC}]})
+    assert old.notification_config is not None
+    assert new.notification_configs is not None
+    assert old.notification_config.pubsub_topic == new.notification_configs[0].pubsub_topic == TOPIC
 
 
 @pytest.mark.parametrize("value", [1, "true", [], {}])

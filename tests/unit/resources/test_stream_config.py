@@ -164,7 +164,9 @@ def test_two_configs_of_one_table_are_refused(second: StreamConfig) -> None:
 @pytest.mark.parametrize("other", ["bq://p.d.T", "bq://p.D.t", "bq://q.d.t", "bq://p.d.t2", "bq://p.dt.t"])
 def test_two_tables_of_like_names_are_two_destinations(other: str) -> None:
     """Dataset and table ids of BigQuery are case-sensitive."""
-    DicomStore(stream_configs=stream_configs_from(["bq://p.d.t", other]))
+    store = DicomStore(stream_configs=stream_configs_from(["bq://p.d.t", other]))
+    assert store.stream_configs is not None
+    assert len({config.table for config in store.stream_configs}) == 2
 
 
 def test_a_stream_config_is_made_of_a_table_uri() -> None:

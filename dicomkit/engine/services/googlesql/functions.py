@@ -46,10 +46,6 @@ def _first_text(name: str, values: list[Sql]) -> None:
     check_numeric(name, *values[1:])
 
 
-def _two_texts(name: str, values: list[Sql]) -> None:
-    _texts(name, values[:2])
-
-
 def _numbers(name: str, values: list[Sql]) -> None:
     check_numeric(name, *values)
 

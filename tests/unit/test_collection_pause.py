@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dicomkit.engine.collection_pause import collection_paused
+from dicomkit.collection_pause import collection_paused
 
 
 @pytest.fixture(autouse=True)
