@@ -22,13 +22,10 @@ from tests.discovery import EXCLUDED, Method, document, methods
 
 PREFIX = "healthcare.projects.locations."
 _STORES = "datasets.dicomStores"
-_OPERATIONS = "every operation of this engine is done when it is answered: nothing is listed or cancelled yet"
 _PIXELS = "frames, renderings and bulk data come with the pixel decoders"
 
 HOLES: dict[str, str] = {
     "datasets.deidentify": "needs the profiles of PS3.15",
-    "datasets.operations.list": _OPERATIONS,
-    "datasets.operations.cancel": _OPERATIONS,
     f"{_STORES}.import": "needs operations that run for long",
     f"{_STORES}.export": "needs operations that run for long",
     f"{_STORES}.deidentify": "needs the profiles of PS3.15",
@@ -83,6 +80,8 @@ NO_VERB: dict[str, str] = {
     "datasets.patch": f"{_RAW}no frame depends on a dataset's time zone",
     "datasets.delete": f"{_RAW}too much to lose by one call",
     "datasets.operations.get": "connect waits for the one operation that the client begins",
+    "datasets.operations.list": f"{_RAW}the client's own Operation is yet to come",
+    "datasets.operations.cancel": f"{_RAW}the client's own Operation is yet to come",
     f"{_STORES}.dicomWeb.studies.series.instances.getStorageInfo": f"{_RAW}the columns of a search tell no sizes yet",
     f"{_STORES}.studies.storeInstances": "Store.upload takes instances of any study, which is the wider method",
     f"{_STORES}.studies.retrieveStudy": _BY_INSTANCE,

@@ -24,6 +24,7 @@ from dicomkit.engine.home import Home
 from dicomkit.engine.persistence.blobs import SEGMENT_BYTES
 from dicomkit.engine.persistence.storage import Storage
 from dicomkit.engine.routes import Route, url_map
+from dicomkit.engine.services import removal
 from dicomkit.engine.services.compaction import Compaction
 from dicomkit.engine.services.datasets import Datasets
 from dicomkit.engine.services.dicom_stores import DicomStores
@@ -94,9 +95,12 @@ class Engine:
         self.streaming = Streaming(self.storage, lambda: TableWriter(warehouse.service(), make_datasets=make_datasets))
         self.dicom_stores = DicomStores(self.storage, self.removal, self.streaming.warm_up)
         self.ingest = Ingest(self.storage, self.streaming.notify)
+        self.operations.register(removal.STUDY, "dicomweb.DicomWebService.DeleteStudy", self.removal.work)
+        self.operations.register(removal.SERIES, "dicomweb.DicomWebService.DeleteSeries", self.removal.work)
+        self.operations.resume()
         self._map = _route_map()
         self._close = weakref.finalize(
-            self, _close, self.compaction, self.streaming, warehouse, self.storage, self.home
+            self, _close, self.operations, self.compaction, self.streaming, warehouse, self.storage, self.home
         )
 
     @property
@@ -178,8 +182,16 @@ class _Warehouse:
                 self._closers.pop()()
 
 
-def _close(compaction: Compaction, streaming: Streaming, warehouse: _Warehouse, storage: Storage, home: Home) -> None:
+def _close(
+    operations: Operations,
+    compaction: Compaction,
+    streaming: Streaming,
+    warehouse: _Warehouse,
+    storage: Storage,
+    home: Home,
+) -> None:
     try:
+        operations.close()
         compaction.close()
         streaming.close()
     finally:

@@ -16,9 +16,11 @@ from dicomkit.names import DatasetName, DicomStoreName, is_uid
 
 __all__ = [
     "MAX_BODY_BYTES",
+    "api_version",
     "check_uids",
     "dataset_name",
     "json_response",
+    "number",
     "page",
     "read_json",
     "refuse_content_encoding",
@@ -38,6 +40,19 @@ def json_response(request: Request, body: object, *, status: int = 200) -> Respo
     if request.args.get("prettyPrint", "true").lower() not in ("false", "0"):
         options |= orjson.OPT_INDENT_2
     return Response(orjson.dumps(body, option=options), status=status, content_type="application/json; charset=UTF-8")
+
+
+def api_version(request: Request) -> str:
+    """Version of the API that the request is for: ``"v1"`` or ``"v1beta1"``."""
+    return "v1beta1" if request.path.startswith("/v1beta1/") else "v1"
+
+
+def number(request: Request, name: str) -> int:
+    """The query parameter *name*, a whole number from 0; 0 when it is missing."""
+    text = request.args.get(name, "") or "0"
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise InvalidArgument(f"{name} must be a whole number from 0")
+    return int(text)
 
 
 def refuse_content_encoding(request: Request) -> None:

@@ -127,6 +127,7 @@ METHODS: dict[str, Needs] = {
         },
     ),
     **_methods("dicomkit", "store", {"streamStatus drainStreams": "healthcare.dicomStores.get"}),
+    **_methods("dicomkit", "dataset", {"operationErrors": "healthcare.operations.get"}),
     **_methods(
         "bigquery",
         "project",

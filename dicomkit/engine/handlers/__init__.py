@@ -12,6 +12,7 @@ from dicomkit.engine.handlers import (
     iam,
     locations,
     metrics,
+    operations,
     own,
     unimplemented,
 )
@@ -25,6 +26,7 @@ def all_routes() -> tuple[Route, ...]:
     return (
         *locations.ROUTES,
         *datasets.ROUTES,
+        *operations.ROUTES,
         *dicom_stores.ROUTES,
         *dicomweb_store.ROUTES,
         *dicomweb_search.ROUTES,

@@ -1,4 +1,4 @@
-"""``projects.locations.datasets`` and ``projects.locations.datasets.operations``."""
+"""``projects.locations.datasets``."""
 
 from __future__ import annotations
 
@@ -48,12 +48,6 @@ def _delete(engine: Engine, request: Request, project: str, location: str, datas
     return json_response(request, {})
 
 
-def _get_operation(
-    engine: Engine, request: Request, project: str, location: str, dataset: str, operation: str
-) -> Response:
-    return json_response(request, engine.operations.get(dataset_name(project, location, dataset), operation))
-
-
 _ID = "healthcare.projects.locations.datasets"
 
 ROUTES = (
@@ -62,5 +56,4 @@ ROUTES = (
     Route(f"{_ID}.get", "GET", DATASET, _get),
     Route(f"{_ID}.patch", "PATCH", DATASET, _patch),
     Route(f"{_ID}.delete", "DELETE", DATASET, _delete),
-    Route(f"{_ID}.operations.get", "GET", f"{DATASET}/operations/<operation>", _get_operation),
 )

@@ -17,9 +17,8 @@ from dicomkit.dicom.multipart_writer import new_boundary
 from dicomkit.engine.accept import MediaRange, not_acceptable, parse_accept, wants
 from dicomkit.engine.persistence.index_lookup import StoredInstance
 from dicomkit.engine.routes import WEB, Route
-from dicomkit.engine.services.operations import EMPTY
 from dicomkit.engine.services.retrieve import Target
-from dicomkit.engine.wire import check_uids, json_response, store_name
+from dicomkit.engine.wire import api_version, check_uids, json_response, store_name
 from dicomkit.errors import NotAcceptable
 from dicomkit.names import DicomStoreName
 
@@ -179,12 +178,11 @@ def _delete(
     instance: str | None = None,
 ) -> Response:
     name, target = _names(project, location, dataset, store, study, series, instance)
-    count = engine.removal.instances(name, study, series, instance)
     if target.instance:
+        engine.removal.instances(name, study, series, instance)
         return json_response(request, {})
-    method = f"dicomweb.DicomWebService.Delete{target.kind.capitalize()}"
-    done = engine.operations.record(name.dataset, method, {"@type": EMPTY}, {"success": count})
-    return json_response(request, done)
+    begun = engine.removal.begin(engine.operations, name, study, series, api=api_version(request))
+    return json_response(request, begun)
 
 
 _ID = "healthcare.projects.locations.datasets.dicomStores.studies"

@@ -1,4 +1,4 @@
-"""Datasets, stores, operations and blob files as rows of the catalog.
+"""Datasets, stores and blob files as rows of the catalog.
 
 Resources are kept as the JSON they are on the wire, without their ``name``, which is made of the keys.
 """
@@ -20,17 +20,16 @@ __all__ = [
     "StoreRow",
     "add_live_bytes",
     "dataset_key",
+    "dataset_name",
     "delete_dataset",
     "delete_segments",
     "delete_store",
     "delete_unused_segments",
     "insert_dataset",
-    "insert_operation",
     "insert_store",
     "list_datasets",
     "list_locations",
     "list_stores",
-    "operation",
     "segments",
     "setting",
     "sparse_segments",
@@ -90,6 +89,12 @@ def dataset_key(connection: sqlite3.Connection, name: DatasetName) -> tuple[int,
     return row[0], orjson.loads(row[1])
 
 
+def dataset_name(connection: sqlite3.Connection, key: int) -> DatasetName | None:
+    """Name of the dataset with a key, if it is still there."""
+    row = connection.execute("SELECT parent, id FROM datasets WHERE key = ?", (key,)).fetchone()
+    return DatasetName.parse(f"{row[0]}/datasets/{row[1]}") if row else None
+
+
 def list_datasets(
     connection: sqlite3.Connection, parent: str, after: str, limit: int
 ) -> list[tuple[str, dict[str, Any]]]:
@@ -115,9 +120,8 @@ def update_dataset(connection: sqlite3.Connection, key: int, resource: Mapping[s
 
 
 def delete_dataset(connection: sqlite3.Connection, key: int) -> None:
-    """Remove a dataset whose stores have gone, its operations and its policy."""
+    """Remove a dataset whose stores and operations have gone, and its policy."""
     connection.execute("DELETE FROM policies WHERE kind = 'dataset' AND key = ?", (key,))
-    connection.execute("DELETE FROM operations WHERE dataset_key = ?", (key,))
     connection.execute("DELETE FROM datasets WHERE key = ?", (key,))
 
 
@@ -174,20 +178,6 @@ def delete_store(connection: sqlite3.Connection, key: int) -> None:
     """Remove a store's own row and its policy; what is in it goes through ``Index.delete_store``."""
     connection.execute("DELETE FROM policies WHERE kind = 'store' AND key = ?", (key,))
     connection.execute("DELETE FROM stores WHERE key = ?", (key,))
-
-
-# Operations
-
-
-def insert_operation(connection: sqlite3.Connection, dataset: int, body: Mapping[str, Any]) -> None:
-    """Keep an operation, which is found by its ``name``."""
-    connection.execute("INSERT INTO operations VALUES (?, ?, ?)", (body["name"], dataset, orjson.dumps(body)))
-
-
-def operation(connection: sqlite3.Connection, name: str) -> dict[str, Any] | None:
-    """The operation named *name*."""
-    row = connection.execute("SELECT body FROM operations WHERE name = ?", (name,)).fetchone()
-    return orjson.loads(row[0]) if row else None
 
 
 # Blob files

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 __all__ = ["SCHEMA", "UPGRADES", "VERSION"]
 
-VERSION = 2
+VERSION = 3
 """Layout of the tables; a home with a lower number is brought up to it, one with a higher number is refused."""
 
 _POLICIES = """
@@ -16,17 +16,53 @@ CREATE TABLE policies (
     kind TEXT NOT NULL, key INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
 """
 
-UPGRADES = {1: _POLICIES}
+_OPERATIONS = """
+CREATE TABLE operations (
+    id TEXT PRIMARY KEY, dataset_key INTEGER NOT NULL, kind TEXT NOT NULL, method TEXT NOT NULL, request BLOB NOT NULL,
+    state BLOB NOT NULL, counter BLOB NOT NULL, attempts INTEGER NOT NULL, cancel_requested INTEGER NOT NULL,
+    created INTEGER NOT NULL, ended INTEGER, outcome BLOB);
+CREATE INDEX operations_dataset ON operations (dataset_key, id);
+CREATE INDEX operations_unfinished ON operations (id) WHERE ended IS NULL;
+CREATE INDEX operations_ended ON operations (ended) WHERE ended IS NOT NULL;
+CREATE TABLE operation_errors (
+    key INTEGER PRIMARY KEY, operation TEXT NOT NULL, source TEXT NOT NULL, code INTEGER NOT NULL,
+    message TEXT NOT NULL);
+CREATE INDEX operation_errors_operation ON operation_errors (operation, key);
+"""
+
+_MESSAGES = """
+CREATE TABLE messages (
+    key INTEGER PRIMARY KEY, topic TEXT NOT NULL, data TEXT NOT NULL, attributes BLOB NOT NULL,
+    published INTEGER NOT NULL, waiting INTEGER NOT NULL);
+CREATE INDEX messages_topic ON messages (topic, key);
+CREATE INDEX messages_waiting ON messages (key) WHERE waiting = 1;
+"""
+
+# The operations of layout 2 were all done when they were made.
+_OPERATIONS_FROM_2 = """
+INSERT INTO operations
+SELECT substr(name, instr(name, '/operations/') + 12), dataset_key, '',
+    json_extract(body, '$.metadata.apiMethodName'), '{}', '{}',
+    COALESCE(json_extract(body, '$.metadata.counter'), '{}'), 1, 0,
+    CAST(strftime('%s', json_extract(body, '$.metadata.createTime')) AS INTEGER) * 1000000,
+    CAST(strftime('%s', json_extract(body, '$.metadata.endTime')) AS INTEGER) * 1000000,
+    json_object('response', json_extract(body, '$.response'))
+FROM (SELECT name, dataset_key, CAST(body AS TEXT) AS body FROM former);
+DROP TABLE former;
+"""
+
+UPGRADES = {
+    1: _POLICIES,
+    2: f"ALTER TABLE operations RENAME TO former; {_OPERATIONS}{_OPERATIONS_FROM_2}{_MESSAGES}",
+}
 """Layout -> what makes the next one of it."""
 
-SCHEMA = f"""{_POLICIES}
+SCHEMA = f"""{_POLICIES}{_OPERATIONS}{_MESSAGES}
 CREATE TABLE datasets (
     key INTEGER PRIMARY KEY, parent TEXT NOT NULL, id TEXT NOT NULL, resource BLOB NOT NULL, UNIQUE (parent, id));
 CREATE TABLE stores (
     key INTEGER PRIMARY KEY, dataset_key INTEGER NOT NULL, id TEXT NOT NULL, resource BLOB NOT NULL,
     generation INTEGER NOT NULL, UNIQUE (dataset_key, id));
-CREATE TABLE operations (
-    name TEXT PRIMARY KEY, dataset_key INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE studies (

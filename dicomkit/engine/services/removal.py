@@ -8,16 +8,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from dicomkit.engine.crash_points import crash_point
 from dicomkit.engine.persistence import catalog
 from dicomkit.engine.persistence.database import Connection
 from dicomkit.engine.persistence.index_lookup import instances_below, live_bytes_of_store
+from dicomkit.engine.persistence.operations import delete_operations
 from dicomkit.engine.persistence.storage import Storage
+from dicomkit.engine.services.operations import EMPTY, Operations
+from dicomkit.engine.services.task import Task
 from dicomkit.errors import NotFound
 from dicomkit.names import DatasetName, DicomStoreName
 
-__all__ = ["Removal"]
+__all__ = ["SERIES", "STUDY", "Removal"]
+
+STUDY = "deleteStudy"
+SERIES = "deleteSeries"
+"""Kinds of operations."""
 
 _PORTION = 1_000
 
@@ -64,6 +72,35 @@ class Removal:
         self._finish(unused)
         return len(found)
 
+    def begin(
+        self, operations: Operations, name: DicomStoreName, study: str, series: str | None, *, api: str
+    ) -> dict[str, Any]:
+        """Have a study or series deleted by an operation, and return its name.
+
+        Raises
+        ------
+        NotFound
+            The store, or what is to be deleted, does not exist.
+        """
+        with self._storage.database.read() as connection:
+            found = instances_below(connection, catalog.store(connection, name).key, study, series)
+        if not found:
+            raise NotFound(f"there is no such {'series' if series else 'study'}")
+        request = {"store": str(name), "study": study, "series": series}
+        return operations.start(name.dataset, SERIES if series else STUDY, request, api=api)
+
+    def work(self, task: Task) -> dict[str, Any]:
+        """Do an operation of :meth:`begin`."""
+        request = task.request
+        name = DicomStoreName.parse(request["store"])
+        try:
+            count = self.instances(name, request["study"], request["series"])
+        except NotFound:
+            # Somebody else's delete came first.
+            count = 0
+        task.success(count)
+        return {"@type": EMPTY}
+
     def store(self, name: DicomStoreName) -> None:
         """Delete a store and every instance in it."""
         with self._storage.transaction() as connection:
@@ -71,13 +108,14 @@ class Removal:
         self._finish(unused)
 
     def dataset(self, name: DatasetName) -> None:
-        """Delete a dataset with its stores."""
+        """Delete a dataset with its stores and operations."""
         unused: list[int] = []
         with self._storage.transaction() as connection:
             key, _ = catalog.dataset_key(connection, name)
             while stores := catalog.list_stores(connection, key, "", _PORTION):
                 for store in stores:
                     unused += self._store(connection, store.key)
+            delete_operations(connection, key)
             catalog.delete_dataset(connection, key)
         self._finish(unused)
 
