@@ -61,6 +61,8 @@ class _Batch:
 
     name: DicomStoreName
     store: StorePlan
+    action: str
+    """What notifications call it."""
     numbers: list[int] = field(default_factory=list)
     items: list[NewInstance] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
@@ -97,6 +99,7 @@ class Ingest:
         *,
         study_uid: str | None = None,
         storage_class: str = "STANDARD",
+        action: str = "StoreInstances",
     ) -> list[StoreResult]:
         """Store *parts* and say what became of each, in their order.
 
@@ -110,6 +113,9 @@ class Ingest:
             Study that the request names; an instance of another one fails.
         storage_class
             Kept with the instances.
+        action
+            What the store's notifications say was done: ``"StoreInstances"``, ``"ImportDicomData"`` or
+            ``"DeidentifyDicomStore"``.
 
         Raises
         ------
@@ -119,7 +125,7 @@ class Ingest:
             The disk failed or is full. What was stored before stays; the same request may be sent again.
         """
         results: list[StoreResult] = []
-        batch = _Batch(name, self._plan(name))
+        batch = _Batch(name, self._plan(name), action)
         try:
             for number, part in enumerate(parts, 1):
                 item = self._prepare(part, number, batch.store, study_uid, storage_class, results)
@@ -132,7 +138,7 @@ class Ingest:
                 batch.size += (part.size if part.file is None else 0) + sum(len(r or b"") for _, r, _ in item.rows)
                 if len(batch.items) >= BATCH_PARTS or batch.size >= BATCH_BYTES:
                     self._finish(batch, results)
-                    batch = _Batch(name, batch.store)
+                    batch = _Batch(name, batch.store, action)
             if batch.items:
                 self._finish(batch, results)
         finally:
