@@ -51,6 +51,8 @@ def test_every_method_that_answers_in_json_was_looked_at(conn: dk.Dataset, valid
 
     operation = call("POST", f"{location}/datasets?datasetId=other", {"timeZone": "UTC"})
     call("GET", operation["name"])
+    call("GET", f"{conn.name}/operations?pageSize=1")
+    call("POST", f"{operation['name']}:cancel", {})
     call("GET", f"{location.partition('/locations/')[0]}/locations")
     call("GET", location)
     call("GET", f"{location}/datasets?pageSize=1")
@@ -72,7 +74,9 @@ def test_every_method_that_answers_in_json_was_looked_at(conn: dk.Dataset, valid
         call("GET", f"{study}:getStudyMetrics")
         call("GET", f"{series}:getSeriesMetrics")
         call("GET", f"{instance}:getStorageInfo")
-        call("DELETE", doomed)
+        deleted = call("DELETE", doomed)
+        while deleted and not deleted.get("done"):
+            deleted = call("GET", deleted["name"])
     call("DELETE", store)
     call("DELETE", f"{location}/datasets/other")
     holes = {route.method_id for route in unimplemented.ROUTES}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -148,3 +149,13 @@ def drain(http: Client, timeout: float = 20) -> dict[str, dict[str, Any]]:
     answer = http.post(f"/dicomkit{STORE}:drainStreams", json={"timeoutSeconds": timeout})
     assert answer.status_code == 200, answer.text
     return {s["tableUri"]: s for s in answer.json["streams"]}
+
+
+def ended(http: Client, answer: TestResponse, *, prefix: str = "/v1/") -> dict[str, Any]:
+    """The operation that *answer* has begun, when it has ended."""
+    assert answer.status_code == 200, answer.text
+    operation = answer.json
+    while not operation.get("done"):
+        time.sleep(0.01)
+        operation = http.get(prefix + operation["name"]).json
+    return operation

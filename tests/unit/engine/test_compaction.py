@@ -118,6 +118,7 @@ def test_every_kind_of_delete_gives_space_back(http: Client, engine: Engine, wha
     }
     for path in paths[what]:
         assert http.delete(path).status_code == 200
+    assert engine.operations.wait(30)
     assert settled(engine) < before / 2
     assert all(read(http, one) == one.data for one in kept)
 

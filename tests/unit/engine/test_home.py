@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from werkzeug.test import Client
 from dicomkit.engine import Engine
 from dicomkit.engine.home import Home
 from dicomkit.errors import FailedPrecondition, InvalidArgument, SetupError, Unavailable
-from tests.unit.engine.factories import FILE_AS_STORED, STORE, client, instance, store
+from tests.unit.engine.factories import DATASET, FILE_AS_STORED, STORE, WEB, client, ended, instance, store
 
 
 def test_everything_in_a_home_is_private(tmp_path: Path) -> None:
@@ -94,17 +96,44 @@ def test_a_catalog_of_another_version_is_refused(tmp_path: Path) -> None:
             Engine(tmp_path)
 
 
-def test_a_catalog_of_the_layout_before_is_brought_up(tmp_path: Path) -> None:
-    """Layout 1 had no policies: what is stored stays, and policies can be set."""
+_TO_2 = """
+DROP TABLE operations; DROP TABLE operation_errors; DROP TABLE messages;
+CREATE TABLE operations (
+    name TEXT PRIMARY KEY, dataset_key INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+"""
+"""What makes a catalog of layout 2 of one of layout 3."""
+
+
+@pytest.mark.parametrize("layout", [1, 2])
+def test_a_catalog_of_a_layout_before_is_brought_up(tmp_path: Path, layout: int) -> None:
+    """Layout 1 had no policies, 2 only operations that had ended: what is stored stays, and all can be used."""
     import sqlite3
 
     with Engine(tmp_path) as engine:
         client(engine, resource={"labels": {"a": "b"}})
+    former = {
+        "name": f"{DATASET[4:]}/operations/1234",
+        "metadata": {
+            "@type": "type.googleapis.com/google.cloud.healthcare.v1.OperationMetadata",
+            "apiMethodName": "google.cloud.healthcare.v1.dataset.DatasetService.CreateDataset",
+            "createTime": (now := datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000000Z")),
+            "endTime": now,
+        },
+        "done": True,
+        "response": {"@type": "type.googleapis.com/google.protobuf.Empty"},
+    }
     connection = sqlite3.connect(tmp_path / "catalog.sqlite")
-    connection.executescript("DROP TABLE policies; PRAGMA user_version=1")
+    connection.executescript(_TO_2 + ("DROP TABLE policies;" if layout == 1 else ""))
+    with connection:
+        connection.execute("INSERT INTO operations VALUES (?, 1, ?)", (former["name"], json.dumps(former).encode()))
+        connection.execute(f"PRAGMA user_version={layout}")
     connection.close()
     for _ in range(2):
         with Engine(tmp_path) as engine:
             http = Client(engine)
             assert (http.get(STORE).json or {})["labels"] == {"a": "b"}
             assert http.post(f"{STORE}:setIamPolicy", json={"policy": {}}).status_code == 200
+            assert http.get(f"/v1/{former['name']}").json == former
+            one = instance()
+            store(http, one)
+            assert ended(http, http.delete(f"{WEB}/studies/{one.study}"))["metadata"]["counter"] == {"success": "1"}

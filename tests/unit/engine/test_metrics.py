@@ -9,7 +9,7 @@ import pytest
 from werkzeug.test import Client
 
 from dicomkit.engine import Engine
-from tests.unit.engine.factories import STORE, WEB, client, instance, store
+from tests.unit.engine.factories import STORE, WEB, client, ended, instance, store
 
 METRICS = f"{STORE}:getDICOMStoreMetrics"
 SIZES = ("structuredStorageSizeBytes", "blobStorageSizeBytes")
@@ -74,7 +74,7 @@ def test_nothing_counts_that_was_deleted(http: Client) -> None:
     assert http.get(METRICS).json == {"name": name}
     one = instance()
     store(http, one)
-    assert http.delete(f"{WEB}/studies/{one.study}").status_code == 200
+    ended(http, http.delete(f"{WEB}/studies/{one.study}"))
     assert http.get(METRICS).json == {"name": name}
 
 

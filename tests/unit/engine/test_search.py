@@ -16,7 +16,7 @@ from werkzeug.test import Client
 from dicomkit.dicom.attributes import DEFAULTS
 from dicomkit.dicom.dictionary import tag_of
 from dicomkit.engine import Engine
-from tests.unit.engine.factories import WEB, client, dataset, instance, store, written
+from tests.unit.engine.factories import WEB, client, dataset, ended, instance, store, written
 
 A, B, C = "1.2.826.1", "1.2.826.2", "1.2.826.3"
 DEEP = "ModalitiesInStudy,NumberOfStudyRelatedSeries,NumberOfStudyRelatedInstances,NumberOfSeriesRelatedInstances"
@@ -221,11 +221,11 @@ def test_counts_after_deletes(http: Client) -> None:
     http.delete(f"{WEB}/studies/{A}/series/{A}.1/instances/{A}.1.1")
     item = search(http, f"series?SeriesInstanceUID={A}.1&includefield={DEEP}")[0]
     assert (value(item, "NumberOfStudyRelatedInstances"), value(item, "NumberOfSeriesRelatedInstances")) == (5, 2)
-    assert http.delete(f"{WEB}/studies/{A}/series/{A}.1").json["done"] is True
+    ended(http, http.delete(f"{WEB}/studies/{A}/series/{A}.1"))
     item = search(http, f"studies?StudyInstanceUID={A}&includefield={DEEP}")[0]
     assert item[tag_of("ModalitiesInStudy")]["Value"] == ["SR"]
     assert (value(item, "NumberOfStudyRelatedSeries"), value(item, "NumberOfStudyRelatedInstances")) == (1, 3)
-    http.delete(f"{WEB}/studies/{A}")
+    ended(http, http.delete(f"{WEB}/studies/{A}"))
     assert uids(http, "studies") == [B, C]
     assert http.delete(f"{WEB}/studies/{A}").status_code == 404
 
