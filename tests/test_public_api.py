@@ -17,6 +17,7 @@ import pytest
 
 import dicomkit
 from dicomkit import errors, frames
+from dicomkit.client.named import NamedStore
 
 PINNED = Path(__file__).with_name("public_api.txt")
 MODULES = (dicomkit, errors, frames)
@@ -89,7 +90,9 @@ def test_every_public_name_is_documented() -> None:
                 continue
             if not inspect.getdoc(value):
                 bare.append(f"{module.__name__}.{name}")
-            members = vars(value).items() if inspect.isclass(value) else ()
+            classes = value.__mro__ if inspect.isclass(value) else ()
+            ours = [cls for cls in classes if cls.__module__.startswith("dicomkit")]
+            members = [member for cls in ours for member in vars(cls).items()]
             bare += [
                 f"{module.__name__}.{name}.{attribute}"
                 for attribute, member in members
@@ -103,7 +106,8 @@ def test_every_public_name_is_documented() -> None:
 def test_only_the_first_argument_is_positional() -> None:
     """Options are keyword-only, so that they can come and go; UIDs, in the standard's order, are the exception."""
     loose = []
-    for owner in (dicomkit.Dataset, dicomkit.Store, dicomkit.Query, dicomkit):
+    parts = [base for base in dicomkit.Store.__mro__[1:] if issubclass(base, NamedStore)]
+    for owner in (dicomkit.Dataset, dicomkit.Store, *parts, dicomkit.Query, dicomkit):
         members = vars(owner) if inspect.isclass(owner) else {"connect": dicomkit.connect}
         for name, member in members.items():
             if name.startswith("_") or not inspect.isfunction(member):

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import random
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 
 import pandas as pd
 
-from dicomkit.client.rest import Rest, quote_path
+from dicomkit.client.named import NamedResource
+from dicomkit.client.rest import Rest
 from dicomkit.errors import Aborted, NotFound
 from dicomkit.frames.columns import IAM
 from dicomkit.frames.tables import table
@@ -31,15 +31,8 @@ _READ = {"options.requestedPolicyVersion": "3"}
 """Only version 3 shows conditions, and a policy that is written back without them loses them."""
 
 
-class AccessControl(ABC):
+class AccessControl(NamedResource):
     """What a dataset and a store have in common: an IAM policy."""
-
-    _rest: Rest
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """The resource name."""
 
     def iam(self) -> pd.DataFrame:
         """Who has which role here: one row for each member of a role, columns ``frames.IAM``.
@@ -51,7 +44,7 @@ class AccessControl(ABC):
         -----
         Healthcare API ``getIamPolicy``.
         """
-        bindings = _read(self._rest, quote_path(self.name)).bindings or ()
+        bindings = _read(self._rest, self._path).bindings or ()
         rows = [(binding, member) for binding in bindings for member in binding.members or ()]
         return table(
             IAM,
@@ -87,7 +80,7 @@ class AccessControl(ABC):
         """
         check_role(role)
         check_member(member)
-        return change_policy(self._rest, quote_path(self.name), lambda policy: policy.granted(role, member))
+        return change_policy(self._rest, self._path, lambda policy: policy.granted(role, member))
 
     def revoke(self, role: str, member: str) -> Policy:
         """Take a role from a member, with and without conditions, and return the policy as it then is.
@@ -111,7 +104,7 @@ class AccessControl(ABC):
                 raise NotFound(f"{member!a} does not have {role!a} on {self.name}, it has {has}; see iam()")
             return changed
 
-        return change_policy(self._rest, quote_path(self.name), without)
+        return change_policy(self._rest, self._path, without)
 
     def test_iam_permissions(self, permissions: Iterable[str]) -> list[str]:
         """Which of *permissions* the caller holds here; none on a resource that does not exist.
@@ -126,7 +119,7 @@ class AccessControl(ABC):
         Healthcare API ``testIamPermissions``.
         """
         body = {"permissions": [permissions] if isinstance(permissions, str) else list(permissions)}
-        path = f"{quote_path(self.name)}:testIamPermissions"
+        path = f"{self._path}:testIamPermissions"
         answer = self._rest.json("POST", path, body=body, is_repeatable=True) or {}
         return list(answer.get("permissions", ()))
 

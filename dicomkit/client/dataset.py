@@ -199,10 +199,6 @@ class Dataset(AccessControl):
         """
         return sql.run(self._connection, text, project=self._name.project, params=params)
 
-    @property
-    def _path(self) -> str:
-        return quote_path(self.name)
-
     def close(self) -> None:
         """Close the connection, and the engine where it runs in this process. What was stored stays stored."""
         self._connection.close()

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-import pydicom
 
-from dicomkit.client import retrieve, sql, streams, upload
+from dicomkit.client import sql, streams
 from dicomkit.client.access import AccessControl
 from dicomkit.client.cards import card
 from dicomkit.client.connection import Connection
+from dicomkit.client.instances import Instances
 from dicomkit.client.metrics import metrics
-from dicomkit.client.rest import quote_path
-from dicomkit.client.search import Search
-from dicomkit.client.sources import SourceLike
-from dicomkit.dicom.attributes import Level
-from dicomkit.dicom.query import Query
+from dicomkit.client.searches import Searches
 from dicomkit.errors import FailedPrecondition, InvalidArgument
 from dicomkit.names import DicomStoreName
 from dicomkit.resources import DicomNotificationConfig, DicomStore, StreamConfigLike, stream_configs_from
@@ -33,7 +27,7 @@ NotificationConfigLike = str | DicomNotificationConfig
 """A topic ``projects/{project}/topics/{topic}``, or a whole config."""
 
 
-class Store(AccessControl):
+class Store(Searches, Instances, AccessControl):
     """A DICOM store of a dataset. ``Dataset.store`` and ``Dataset.create_store`` make it.
 
     Parameters
@@ -69,14 +63,6 @@ class Store(AccessControl):
     def dicomweb_url(self) -> str:
         """Root of the store's DICOMweb service, for any DICOMweb client over ``Dataset.session``."""
         return f"{self._rest.base_url}/{self._web}"
-
-    @property
-    def _path(self) -> str:
-        return quote_path(self.name)
-
-    @property
-    def _web(self) -> str:
-        return f"{self._path}/dicomWeb"
 
     def refresh(self) -> Store:
         """Ask the server for the resource again, and return this store."""
@@ -123,224 +109,6 @@ class Store(AccessControl):
     def delete(self) -> None:
         """Delete the store and every instance in it."""
         self._rest.json("DELETE", self._path)
-
-    def upload(
-        self,
-        sources: SourceLike,
-        *,
-        batch_bytes: int = upload.BATCH_BYTES,
-        progress: bool | None = None,
-        raise_for_failures: bool = False,
-    ) -> pd.DataFrame:
-        """Store files and data sets, and return what became of each.
-
-        Parameters
-        ----------
-        sources
-            A file, a folder (with all below it), a glob pattern, a pydicom data set, the bytes of a file, or an
-            iterable of any of these.
-        batch_bytes
-            Bytes of one request; a larger file goes alone and is streamed from disk.
-        progress
-            Whether to show a bar; by default where somebody watches.
-        raise_for_failures
-            Raise ``UploadError`` at the end if any file failed.
-
-        Returns
-        -------
-        DataFrame, one row per file, columns ``frames.UPLOAD``.
-            ``outcome`` is ``"stored"``, ``"already_stored"`` (the same bytes were there) or ``"failed"``, and
-            ``reason`` says why. A folder's DICOMDIR and its files that are no DICOM are failed rows; its hidden files
-            are not looked at, ``attrs["hidden_files"]`` counts them.
-
-        Raises
-        ------
-        NotFound
-            A path does not exist (nothing was sent), or the store does not.
-        Unavailable, DeadlineExceeded
-            The server does not answer, even when asked again. Upload the same again to go on.
-
-        Notes
-        -----
-        Healthcare API ``dicomStores.storeInstances``; DICOM PS3.18, Store Transaction.
-        """
-        return upload.upload(
-            self._rest,
-            self._web,
-            sources,
-            batch_bytes=batch_bytes,
-            progress=progress,
-            raise_for_failures=raise_for_failures,
-        )
-
-    def search(
-        self,
-        level: Level,
-        *,
-        fields: str | Iterable[str] = (),
-        limit: int | None = None,
-        fuzzymatching: bool = False,
-        page_size: int | None = None,
-        **match: Any,
-    ) -> Search:
-        """A search that has not run yet: its ``url`` can be looked at, its ``pages()`` taken one by one.
-
-        Parameters
-        ----------
-        level
-            ``"study"``, ``"series"`` or ``"instance"``.
-        page_size
-            Rows of one request.
-        fields, limit, fuzzymatching, **match
-            As for :meth:`search_studies`.
-        """
-        query = Query.build(level, fields=fields, limit=limit, fuzzymatching=fuzzymatching, **match)
-        return Search(rest=self._rest, web=self._web, query=query, page_size=page_size, owner=self._connection)
-
-    def search_studies(
-        self,
-        *,
-        fields: str | Iterable[str] = (),
-        limit: int | None = None,
-        fuzzymatching: bool = False,
-        page_size: int | None = None,
-        **match: Any,
-    ) -> pd.DataFrame:
-        """Find studies, and return them as one row each.
-
-        Parameters
-        ----------
-        fields
-            Extra attributes by DICOM keyword or tag, e.g. ``["StudyDescription"]``; ``"all"`` for every one.
-        limit
-            Most rows wanted. ``None`` pages until the server has no more.
-        fuzzymatching
-            Match PatientName by the beginnings of its words.
-        page_size
-            Rows of one request; it changes nothing in the result.
-        **match
-            Attribute keyword = value. Dates take ``"20240101-20240131"``, a date, or a pair of dates; ``*`` and ``?``
-            are wildcards where the server knows them (Google does not).
-
-        Returns
-        -------
-        DataFrame, one row per study, columns ``frames.STUDIES`` then *fields*.
-            UIDs are strings, dates ``datetime64``, times ``timedelta64``; where several values are allowed, a tuple.
-            ``attrs["complete"]`` says whether these are all matches.
-
-        Raises
-        ------
-        InvalidArgument
-            A keyword is no DICOM attribute (the nearest is suggested), or cannot be searched at this level.
-
-        Warns
-        -----
-        PartialResultsWarning
-            The server has more matches than it gives.
-
-        Notes
-        -----
-        DICOM PS3.18, Search Transaction; Healthcare API ``dicomStores.searchForStudies``.
-        """
-        search = self.search(
-            "study", fields=fields, limit=limit, fuzzymatching=fuzzymatching, page_size=page_size, **match
-        )
-        return search.to_frame()
-
-    def search_series(
-        self,
-        *,
-        fields: str | Iterable[str] = (),
-        limit: int | None = None,
-        fuzzymatching: bool = False,
-        page_size: int | None = None,
-        **match: Any,
-    ) -> pd.DataFrame:
-        """Find series, and return them as one row each, with the attributes of their studies.
-
-        Parameters, errors and warnings are those of :meth:`search_studies`; the columns are ``frames.SERIES`` then
-        *fields*. Healthcare API ``dicomStores.searchForSeries``.
-        """
-        search = self.search(
-            "series", fields=fields, limit=limit, fuzzymatching=fuzzymatching, page_size=page_size, **match
-        )
-        return search.to_frame()
-
-    def search_instances(
-        self,
-        *,
-        fields: str | Iterable[str] = (),
-        limit: int | None = None,
-        fuzzymatching: bool = False,
-        page_size: int | None = None,
-        **match: Any,
-    ) -> pd.DataFrame:
-        """Find instances, and return them as one row each, with the attributes of their series and studies.
-
-        Parameters, errors and warnings are those of :meth:`search_studies`; the columns are ``frames.INSTANCES`` then
-        *fields*. Without a match key every instance of the store comes. Healthcare API
-        ``dicomStores.searchForInstances``.
-        """
-        search = self.search(
-            "instance", fields=fields, limit=limit, fuzzymatching=fuzzymatching, page_size=page_size, **match
-        )
-        return search.to_frame()
-
-    def metadata(
-        self, study_instance_uid: str, series_instance_uid: str | None = None, sop_instance_uid: str | None = None
-    ) -> list[pydicom.Dataset]:
-        """Attributes of every instance of a study, of a series, or of one instance, without bulk data.
-
-        Raises
-        ------
-        NotFound
-            The store has no such study, series or instance.
-
-        Notes
-        -----
-        DICOM PS3.18, Retrieve Transaction, metadata resources; Healthcare API ``retrieveMetadata``.
-        """
-        path = retrieve.uid_path(study_instance_uid, series_instance_uid, sop_instance_uid)
-        return retrieve.metadata_of(self._rest, f"{self._web}/{path}")
-
-    def dataset(self, study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str) -> pydicom.FileDataset:
-        """One instance, pixels and all, as pydicom reads the very bytes that were uploaded.
-
-        Raises
-        ------
-        NotFound
-            The store has no such instance.
-
-        Notes
-        -----
-        DICOM PS3.18, Retrieve Transaction; Healthcare API ``retrieveInstance`` with ``transfer-syntax=*``.
-        """
-        path = retrieve.instance_path(study_instance_uid, series_instance_uid, sop_instance_uid)
-        return retrieve.read_dataset(self._rest, f"{self._web}/{path}")
-
-    def retrieve(
-        self,
-        study_instance_uid: str,
-        series_instance_uid: str,
-        sop_instance_uid: str,
-        *,
-        to: str | os.PathLike[str],
-    ) -> Path:
-        """Save one instance to a file, byte for byte as it was uploaded, and return the file's path.
-
-        Parameters
-        ----------
-        to
-            The file, or an existing folder, where it becomes ``{SOPInstanceUID}.dcm``. The file appears under its name
-            only when it is whole, and only its owner may read it.
-
-        Raises
-        ------
-        NotFound
-            The store has no such instance.
-        """
-        path = retrieve.instance_path(study_instance_uid, series_instance_uid, sop_instance_uid)
-        return retrieve.save(self._rest, f"{self._web}/{path}", Path(to), f"{sop_instance_uid}.dcm")
 
     def sql(self, text: str, *, params: Mapping[str, Any] | None = None, wait_s: float = WAIT_S) -> pd.DataFrame:
         """Run GoogleSQL over the table that the store streams to, and return the rows.
