@@ -25,6 +25,7 @@ from dicomkit.engine.persistence.blobs import SEGMENT_BYTES
 from dicomkit.engine.persistence.storage import Storage
 from dicomkit.engine.routes import Route, url_map
 from dicomkit.engine.services import removal
+from dicomkit.engine.services.buckets import Buckets
 from dicomkit.engine.services.compaction import Compaction
 from dicomkit.engine.services.datasets import Datasets
 from dicomkit.engine.services.dicom_stores import DicomStores
@@ -37,9 +38,21 @@ from dicomkit.engine.services.retrieve import Retrieve
 from dicomkit.engine.services.search import Search
 from dicomkit.engine.services.streaming import Streaming
 from dicomkit.engine.services.table_writer import TableWriter
-from dicomkit.errors import ApiError, DicomFormatError, Internal, InvalidArgument, MethodNotAllowed, NotFound, to_body
+from dicomkit.errors import (
+    ApiError,
+    DicomFormatError,
+    FailedPrecondition,
+    Internal,
+    InvalidArgument,
+    MethodNotAllowed,
+    NotFound,
+    SetupError,
+    to_body,
+)
 
 if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+
     from dicomkit.engine.services.bigquery import BigQueryService
 
 __all__ = ["Engine"]
@@ -63,6 +76,9 @@ class Engine:
         ``"google"`` refuses what the cloud would refuse.
     segment_bytes
         Size at which a blob file that instances share is sealed. Small ones are for tests.
+    credentials
+        Of google-auth. Only with them are services of Google Cloud used: Cloud Storage for ``gs://`` buckets that are
+        no folder in ``buckets/``.
 
     Raises
     ------
@@ -70,7 +86,14 @@ class Engine:
         The folder is open elsewhere.
     """
 
-    def __init__(self, home: str | Path, *, mode: Mode = "friendly", segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(
+        self,
+        home: str | Path,
+        *,
+        mode: Mode = "friendly",
+        segment_bytes: int = SEGMENT_BYTES,
+        credentials: Credentials | None = None,
+    ) -> None:
         if mode not in ("friendly", "google"):
             raise InvalidArgument(f"mode must be 'friendly' or 'google'; got {mode!r:.40}")
         self.mode: Mode = mode
@@ -83,6 +106,7 @@ class Engine:
         warehouse = _Warehouse(self.home.warehouse)
         self._warehouse = warehouse
         self.operations = Operations(self.storage)
+        self.buckets = Buckets(self.home.buckets, credentials)
         # Nothing below refers to the engine, so that one that is forgotten is closed and its folder freed.
         self.compaction = Compaction(self.storage)
         self.removal = Removal(self.storage, self.compaction.notify)
@@ -208,6 +232,8 @@ def _error_response(exc: Exception, method_id: str) -> Response:
         error = exc
     elif isinstance(exc, DicomFormatError):
         error = InvalidArgument(str(exc))
+    elif isinstance(exc, SetupError):
+        error = FailedPrecondition(str(exc))
     elif isinstance(exc, HTTPException):
         error = ApiError(exc.name, status=exc.code or 500, code="INVALID_ARGUMENT")
     else:

@@ -71,9 +71,9 @@ class GcsUri:
         return glob_regex(self.object) if self.has_wildcards else re.compile(re.escape(self.object))
 
     def below(self, name: str) -> GcsUri:
-        """The object *name* below this prefix; a slash goes between them where there is none."""
+        """The object *name* below this prefix, checked; a slash goes between them where there is none."""
         joint = "/" if self.object and not self.object.endswith("/") else ""
-        return GcsUri(self.bucket, f"{self.object}{joint}{name}")
+        return parse_gcs_uri(f"{self}{joint}{name}")
 
 
 def glob_regex(pattern: str) -> re.Pattern[str]:

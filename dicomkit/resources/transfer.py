@@ -48,8 +48,8 @@ class ImportDicomDataRequest(Resource):
         How their bytes are stored.
     """
 
-    gcs_source: GcsSource | None = one(GcsSource)
-    blob_storage_settings: BlobStorageSettings | None = one(BlobStorageSettings)
+    gcs_source: GcsSource | None = one(GcsSource)  # noqa: RUF009 - it is a dataclass field
+    blob_storage_settings: BlobStorageSettings | None = one(BlobStorageSettings)  # noqa: RUF009
 
     def validate(self) -> None:
         """Raise ``InvalidArgument`` for a request without a source."""

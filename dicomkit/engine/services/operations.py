@@ -20,7 +20,15 @@ from dicomkit.engine.persistence.database import Connection
 from dicomkit.engine.persistence.operations import OperationRow
 from dicomkit.engine.persistence.storage import Storage
 from dicomkit.engine.services.task import Cancelled, Interrupted, Task
-from dicomkit.errors import ApiError, DicomFormatError, InvalidArgument, NotFound, Unimplemented
+from dicomkit.errors import (
+    ApiError,
+    DicomFormatError,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    SetupError,
+    Unimplemented,
+)
 from dicomkit.names import DatasetName
 from dicomkit.resources.operation import RPC_CODES, rpc_status
 
@@ -299,6 +307,8 @@ class Operations:
                 error = exc
             except DicomFormatError as exc:
                 error = InvalidArgument(str(exc))
+            except SetupError as exc:
+                error = FailedPrecondition(str(exc))
             except Exception as exc:  # noqa: BLE001 - a defect; its text may hold values
                 frame = exc.__traceback__
                 while frame is not None and frame.tb_next is not None:
