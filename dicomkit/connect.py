@@ -16,6 +16,8 @@ from dicomkit.names import DatasetName
 from dicomkit.transport import ORIGIN, embedded_session, google_session, token_session
 
 if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+
     from dicomkit.engine.app import Engine
 
 __all__ = ["connect"]
@@ -35,6 +37,7 @@ def connect(
     dataset: str = "default",
     mode: Mode = "friendly",
     token: str | None = None,
+    credentials: Credentials | None = None,
 ) -> Dataset:
     """Connect to a dataset of DICOM stores.
 
@@ -52,6 +55,10 @@ def connect(
         here also runs there.
     token
         Of a dicomkit server; by default what the environment variable ``DICOMKIT_TOKEN`` holds.
+    credentials
+        Of google-auth. With them a folder's engine may reach Cloud Storage, for ``gs://`` buckets that are no folder
+        in ``buckets/`` of the home; without them nothing leaves this machine. For Google Cloud they take the place of
+        the application default credentials.
 
     Returns
     -------
@@ -73,16 +80,22 @@ def connect(
     if _CLOUD.fullmatch(text):
         name = DatasetName.parse(text.rstrip("/"))
         return Dataset(
-            Connection(google_session(), base_url=CLOUD_URL, bigquery_endpoint=None, place="Google Cloud"), name
+            Connection(google_session(credentials), base_url=CLOUD_URL, bigquery_endpoint=None, place="Google Cloud"),
+            name,
         )
     if text.startswith(("http://", "https://")):
+        if credentials is not None:
+            raise InvalidArgument(
+                "credentials are for a folder or for Google Cloud; a dicomkit server takes token=..., and has its own "
+                "credentials"
+            )
         return _server(text, dataset, token)
     if "://" in text or not text:
         raise InvalidArgument(
             f"{text!r:.80} is nothing to connect to; give a folder, http://host:port of a dicomkit server, "
             "or projects/P/locations/L/datasets/D for Google Cloud"
         )
-    return _folder(Path(text).expanduser(), dataset, mode)
+    return _folder(Path(text).expanduser(), dataset, mode, credentials)
 
 
 def _dataset_name(dataset: str) -> DatasetName:
@@ -106,9 +119,9 @@ def _server(url: str, dataset: str, token: str | None) -> Dataset:
     return Dataset(connection, name)
 
 
-def _folder(home: Path, dataset: str, mode: Mode) -> Dataset:
+def _folder(home: Path, dataset: str, mode: Mode, credentials: Credentials | None) -> Dataset:
     name = _dataset_name(dataset)
-    engine = _Shared.open(home, mode)
+    engine = _Shared.open(home, mode, credentials)
     connection = Connection(
         embedded_session(engine),
         base_url=f"{ORIGIN}/v1",
@@ -135,17 +148,23 @@ class _Shared:
     _open: ClassVar[dict[Path, tuple[Engine, int]]] = {}
 
     @classmethod
-    def open(cls, home: Path, mode: Mode) -> Engine:
+    def open(cls, home: Path, mode: Mode, credentials: Credentials | None) -> Engine:
         from dicomkit.engine.app import Engine
 
         key = home.resolve()
         with cls._lock:
             engine, users = cls._open.get(key, (None, 0))
             if engine is None:
-                engine = Engine(home, mode=mode)
+                engine = Engine(home, mode=mode, credentials=credentials)
             elif engine.mode != mode:
                 raise InvalidArgument(
                     f"this process has {str(home)!r} open with mode={engine.mode!r}; close that dataset first"
+                )
+            elif engine.has_credentials != (credentials is not None):
+                # Whether gs:// may mean the cloud must not depend on who came first.
+                has = "with" if engine.has_credentials else "without"
+                raise InvalidArgument(
+                    f"this process has {str(home)!r} open {has} credentials; close that dataset first"
                 )
             cls._open[key] = (engine, users + 1)
             return engine

@@ -32,6 +32,7 @@ from dicomkit.engine.services.dicom_stores import DicomStores
 from dicomkit.engine.services.iam import Iam
 from dicomkit.engine.services.ingest import Ingest
 from dicomkit.engine.services.metrics import Metrics
+from dicomkit.engine.services.notifications import Notifications
 from dicomkit.engine.services.operations import Operations
 from dicomkit.engine.services.removal import Removal
 from dicomkit.engine.services.retrieve import Retrieve
@@ -97,6 +98,7 @@ class Engine:
         if mode not in ("friendly", "google"):
             raise InvalidArgument(f"mode must be 'friendly' or 'google'; got {mode!r:.40}")
         self.mode: Mode = mode
+        self.has_credentials = credentials is not None
         self.home = Home(home)
         try:
             self.storage = Storage(self.home, segment_bytes=segment_bytes)
@@ -109,7 +111,8 @@ class Engine:
         self.buckets = Buckets(self.home.buckets, credentials)
         # Nothing below refers to the engine, so that one that is forgotten is closed and its folder freed.
         self.compaction = Compaction(self.storage)
-        self.removal = Removal(self.storage, self.compaction.notify)
+        self.notifications = Notifications(self.storage)
+        self.removal = Removal(self.storage, self.notifications, self.compaction.notify)
         self.datasets = Datasets(self.storage, self.operations, self.removal)
         self.iam = Iam(self.storage)
         self.search = Search(self.storage, mode)
@@ -117,8 +120,8 @@ class Engine:
         self.metrics = Metrics(self.storage)
         make_datasets = mode == "friendly"
         self.streaming = Streaming(self.storage, lambda: TableWriter(warehouse.service(), make_datasets=make_datasets))
-        self.dicom_stores = DicomStores(self.storage, self.removal, self.streaming.warm_up)
-        self.ingest = Ingest(self.storage, self.streaming.notify)
+        self.dicom_stores = DicomStores(self.storage, self.removal, self.notifications, self.streaming.warm_up)
+        self.ingest = Ingest(self.storage, self.notifications, self.streaming.notify)
         self.operations.register(removal.STUDY, "dicomweb.DicomWebService.DeleteStudy", self.removal.work)
         self.operations.register(removal.SERIES, "dicomweb.DicomWebService.DeleteSeries", self.removal.work)
         self.operations.resume()

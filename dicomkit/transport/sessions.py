@@ -14,6 +14,7 @@ from dicomkit.transport.engine_adapter import ORIGIN, EngineAdapter, WsgiApp
 from dicomkit.transport.refusing import RefusingAdapter
 
 if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
     from google.auth.transport.requests import AuthorizedSession
 
 __all__ = ["CLOUD_SCOPE", "embedded_session", "google_session", "origin_of", "token_session"]
@@ -50,8 +51,13 @@ def token_session(origin: str, token: str | None) -> requests.Session:
     return session
 
 
-def google_session() -> AuthorizedSession:
-    """A session with application default credentials.
+def google_session(credentials: Credentials | None = None) -> AuthorizedSession:
+    """A session for Google Cloud.
+
+    Parameters
+    ----------
+    credentials
+        Of google-auth; application default credentials when left out.
 
     Raises
     ------
@@ -62,6 +68,8 @@ def google_session() -> AuthorizedSession:
     from google.auth.exceptions import DefaultCredentialsError
     from google.auth.transport.requests import AuthorizedSession
 
+    if credentials is not None:
+        return AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
     try:
         credentials, _project = google.auth.default(scopes=[CLOUD_SCOPE])
     except DefaultCredentialsError as error:
