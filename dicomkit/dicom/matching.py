@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dicomkit.dicom.dictionary import keyword_of, vr_of
+from dicomkit.dicom.attribute_path import AttributePath
 from dicomkit.dicom.temporal import TEMPORAL_VRS, comparable, range_bounds
 from dicomkit.dicom.wildcards import escape_glob, glob_match, to_glob
 from dicomkit.errors import InvalidArgument
@@ -151,13 +151,13 @@ Condition = Anything | Exact | OneOf | Between | Number | Wildcard | Fuzzy
 """One way to match one attribute."""
 
 
-def condition(tag: str, value: str, *, mode: Mode = "friendly", fuzzymatching: bool = False) -> Condition:
+def condition(path: AttributePath, value: str, *, mode: Mode = "friendly", fuzzymatching: bool = False) -> Condition:
     """Read the value of a match key.
 
     Parameters
     ----------
-    tag
-        The attribute, eight hex digits.
+    path
+        The attribute.
     value
         Its value in the request. Blanks around it do not count.
     mode
@@ -171,8 +171,7 @@ def condition(tag: str, value: str, *, mode: Mode = "friendly", fuzzymatching: b
     InvalidArgument
         The value is none that the attribute takes. The message says what it takes, and not the value.
     """
-    name = keyword_of(tag) or tag
-    vr = _vr(tag)
+    name, vr, tag = path.label, path.vr, path.tag
     value = value.strip(" ")
     _check_text(name, vr, value)
     if not value:
@@ -205,11 +204,6 @@ def condition(tag: str, value: str, *, mode: Mode = "friendly", fuzzymatching: b
     if vr == "PN":
         return Exact(name_text(value))
     return Exact(value.upper() if vr == "AT" else value)
-
-
-def _vr(tag: str) -> str:
-    """The VR that decides how a tag matches; empty for unknown and private ones, which match as text."""
-    return (vr_of(tag) or "").split(" or ")[0]
 
 
 def _check_text(name: str, vr: str, value: str) -> None:
@@ -315,8 +309,12 @@ def stored_texts(attribute: Mapping[str, Any]) -> list[str]:
 def matches(wanted: Condition, attribute: Mapping[str, Any] | None) -> bool:
     """Whether an attribute of the DICOM JSON model, or its absence, meets a condition.
 
-    Any of several values is enough. An absent or empty attribute meets only universal matching.
+    Any of several values is enough. An absent or empty attribute meets only universal matching. Where only the data
+    set knew that the attribute is a number, numbers are compared.
     """
     if isinstance(wanted, Anything):
         return True
+    if isinstance(wanted, Exact) and attribute is not None and attribute.get("vr") in _NUMBERS:
+        number = _number(wanted.value)
+        wanted = wanted if number is None else Number(number)
     return attribute is not None and any(wanted.test(text) for text in stored_texts(attribute))

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import get_args
 
+from dicomkit.dicom.attribute_path import AttributePath
 from dicomkit.dicom.attributes import (
     DEFAULT_LIMIT,
     LEVELS,
@@ -22,7 +23,7 @@ from dicomkit.dicom.attributes import (
     Level,
     legal_fields,
 )
-from dicomkit.dicom.dictionary import is_private, keyword_of, parse_attribute, tag_of, vr_of
+from dicomkit.dicom.dictionary import is_private, keyword_of, parse_attribute, tag_of
 from dicomkit.dicom.match_values import match_text
 from dicomkit.dicom.matching import Condition, Mode, condition
 from dicomkit.errors import InvalidArgument
@@ -37,6 +38,8 @@ _PLURAL: dict[Level, str] = {"study": "studies", "series": "series", "instance":
 _LEVEL_OF: dict[str, Level] = {plural: level for level, plural in _PLURAL.items()}
 _STUDY, _SERIES, _INSTANCE = (tag_of(keyword) for keyword in UIDS)
 _TAG = re.compile(r"[0-9A-F]{8}")
+_KEYWORD_DOT = "__"
+"""Stands for the dot of a path where only a Python name will do; no keyword has an underscore."""
 
 # Parameters of every Google API method; they say nothing about the search.
 _SYSTEM = frozenset(
@@ -57,7 +60,8 @@ class Query:
     study_instance_uid, series_instance_uid
         The study, or the series in it, that the path names.
     match
-        Pairs of tag (eight hex digits) and text; all of them must match.
+        Pairs of attribute and text; all of them must match. An attribute is eight hex digits, or the text of an
+        ``AttributePath`` where it is in a sequence or of a private creator.
     fields
         Attributes wanted beyond the defaults, as tags. ``"all"`` comes first where it was asked for, and beside it
         stands only what it does not cover.
@@ -91,7 +95,7 @@ class Query:
         tags = [tag for tag, _ in self.match]
         if len(set(tags)) != len(tags):
             raise InvalidArgument("an attribute is matched twice; give each match key once")
-        if not all(_TAG.fullmatch(tag) for tag in [*tags, *(field for field in self.fields if field != ALL)]):
+        if not all(_TAG.fullmatch(field) for field in self.fields if field != ALL) or not all(map(_is_path, tags)):
             raise InvalidArgument("match and fields take tags of eight hex digits; Query.build takes keywords")
         if self.limit is not None and self.limit < 1:
             raise InvalidArgument(f"limit must be at least 1; got {self.limit}")
@@ -123,7 +127,9 @@ class Query:
             Match PatientName by the beginnings of its words.
         **match
             Attribute keyword (or tag) = value: text (``*`` and ``?`` are wildcards), a number, a date, a
-            ``(start, end)`` range of dates or times with ``None`` for an open end, a list of UIDs.
+            ``(start, end)`` range of dates or times with ``None`` for an open end, a list of UIDs. An attribute in a
+            sequence is ``Sequence__Attribute``, or ``Sequence.Attribute`` in a dict; a private one
+            ``"0019xx20[CREATOR]"``.
 
         Raises
         ------
@@ -136,11 +142,12 @@ class Query:
         """
         pairs: dict[str, str] = {}
         for name, value in match.items():
-            tag = _attribute(name)
+            path = AttributePath.parse(name.replace(_KEYWORD_DOT, "."))
+            tag = str(path)
             if tag in pairs:
-                raise InvalidArgument(f"{keyword_of(tag) or tag} is matched twice, by keyword and by tag; give it once")
-            pairs[tag] = match_text(name, vr_of(tag) or "", value)
-            condition(tag, pairs[tag], fuzzymatching=fuzzymatching)
+                raise InvalidArgument(f"{path.label} is matched twice, by keyword and by tag; give it once")
+            pairs[tag] = match_text(name, path.vr, value)
+            condition(path, pairs[tag], fuzzymatching=fuzzymatching)
         study = series = None
         if level != "study" and is_uid(pairs.get(_STUDY, "")):
             study = pairs.pop(_STUDY)
@@ -162,10 +169,11 @@ class Query:
         """Most results of this page, the level's default filled in."""
         return DEFAULT_LIMIT[self.level] if self.limit is None else self.limit
 
-    def conditions(self, mode: Mode = "friendly") -> tuple[tuple[str, Condition], ...]:
-        """The match keys as pairs of tag and condition."""
+    def conditions(self, mode: Mode = "friendly") -> tuple[tuple[AttributePath, Condition], ...]:
+        """The match keys as pairs of attribute and condition."""
         return tuple(
-            (tag, condition(tag, value, mode=mode, fuzzymatching=self.fuzzymatching)) for tag, value in self.match
+            (path, condition(path, value, mode=mode, fuzzymatching=self.fuzzymatching))
+            for path, value in ((AttributePath.parse(text), value) for text, value in self.match)
         )
 
     def path(self) -> str:
@@ -179,7 +187,7 @@ class Query:
 
     def params(self) -> list[tuple[str, str]]:
         """The parameters of the query string, not yet percent-encoded."""
-        params = [(_name(tag), value) for tag, value in self.match]
+        params = [(AttributePath.parse(text).label, value) for text, value in self.match]
         params += [("includefield", field if field == ALL else _name(field)) for field in self.fields]
         if self.limit is not None:
             params.append(("limit", str(self.limit)))
@@ -223,7 +231,7 @@ class Query:
             elif name not in _SYSTEM and (mode == "google" or name not in _STANDARD):
                 tag = _match_attribute(name, level, mode)
                 if tag in pairs:
-                    raise InvalidArgument(f"{_name(tag)} is matched more than once; give each match key once")
+                    raise InvalidArgument(f"{name:.80} is matched more than once; give each match key once")
                 pairs[tag] = value.strip(" ")
         query = cls(
             level=level,
@@ -245,28 +253,26 @@ def _name(tag: str) -> str:
     return keyword if keyword and parse_attribute(keyword) == tag else tag
 
 
-def _attribute(text: str) -> str:
-    if "." in text:
-        raise InvalidArgument(
-            f"{text!r:.80} names an attribute inside a sequence, which cannot be searched; "
-            "ask for the whole sequence as includefield"
-        )
-    return parse_attribute(text)
+def _is_path(text: str) -> bool:
+    """Whether *text* is what an ``AttributePath`` writes."""
+    try:
+        return _TAG.fullmatch(text) is not None or str(AttributePath.parse(text)) == text
+    except InvalidArgument:
+        return False
 
 
 def _match_attribute(text: str, level: Level, mode: Mode) -> str:
     try:
-        tag = _attribute(text)
+        path = AttributePath.parse(text)
     except InvalidArgument as error:
         if mode == "friendly":
             raise
         raise InvalidArgument(f"unknown/unsupported QIDO attribute: {text:.80}") from error
-    keyword = _name(tag)
-    if mode == "google" and keyword not in SEARCHABLE[level]:
+    if mode == "google" and path.label not in SEARCHABLE[level]:
         raise InvalidArgument(
-            f"{keyword} is not a supported {level} attribute; supported are {', '.join(sorted(SEARCHABLE[level]))}"
+            f"{path.label} is not a supported {level} attribute; supported are {', '.join(sorted(SEARCHABLE[level]))}"
         )
-    return tag
+    return str(path)
 
 
 def _fields(texts: Iterable[str], level: Level, mode: Mode = "friendly") -> tuple[str, ...]:
@@ -289,7 +295,9 @@ def _text(value: object) -> str:
 
 def _field(text: str, level: Level, mode: Mode) -> str:
     try:
-        tag = _attribute(text)
+        if "." in text:
+            raise InvalidArgument(f"{text!r:.80} is inside a sequence; ask for the whole sequence")
+        tag = parse_attribute(text)
     except InvalidArgument as error:
         if mode == "friendly":
             raise

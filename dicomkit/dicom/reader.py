@@ -64,6 +64,11 @@ class Part10:
     """Offsets of ``bulk`` are in the inflated dataset, not in the file."""
     _walk: Walk
 
+    @property
+    def buffer(self) -> bytes | mmap.mmap:
+        """What the offsets of ``bulk`` count in: the file, or its inflated dataset."""
+        return self._walk.buffer
+
     def use_numbers(self) -> None:
         """Replace the text of IS and DS in ``elements`` by numbers; text that is no number stays."""
         self._walk.use_numbers()

@@ -11,17 +11,23 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from dicomkit.dicom.dictionary import keyword_of
+from dicomkit.dicom.attribute_path import AttributePath
 from dicomkit.dicom.matching import Anything, Between, Condition, Exact, Fuzzy, Mode, Number, OneOf, Wildcard
 from dicomkit.dicom.query import Query
 from dicomkit.errors import InvalidArgument
 
 __all__ = [
+    "Candidate",
     "InstanceRow",
+    "Selection",
     "SeriesRow",
     "StudyRow",
+    "candidates",
     "first_instances",
+    "instance_keys",
+    "rows_by_key",
     "search",
+    "select",
     "series_by_key",
     "studies_by_key",
 ]
@@ -50,15 +56,21 @@ _COLUMNS: dict[str, _Column] = {
     "00100030": _Column(0, "studies.birth_date"),
     "00100040": _Column(0, "studies.sex"),
     "00081030": _Column(0, "studies.description"),
+    "00201206": _Column(0, "studies.series_count"),
+    "00201208": _Column(0, "studies.instance_count"),
     "0020000E": _Column(1, "series.uid"),
     "00080060": _Column(1, "series.modality"),
     "00200011": _Column(1, "series.number"),
     "0008103E": _Column(1, "series.description"),
     "00180015": _Column(1, "series.body_part"),
     "00400244": _Column(1, "series.step_date"),
+    "00201209": _Column(1, "series.instance_count"),
+    "00080061": _Column(1, "series.modality"),
     "00080018": _Column(2, "instances.uid"),
     "00080016": _Column(2, "instances.sop_class"),
     "00200013": _Column(2, "instances.number"),
+    "00020010": _Column(2, "instances.transfer_syntax"),
+    "00083002": _Column(2, "instances.transfer_syntax"),
 }
 _MODALITIES_IN_STUDY = "00080061"
 
@@ -68,10 +80,21 @@ _SELECT = (
     "SELECT instances.key, instances.json, instances.uid, instances.series_key",
 )
 _TABLES = ("studies", "series", "instances")
-_IN_STUDY = "studies.key IN (SELECT study_key FROM series WHERE store_key = ? AND {})"
+_HAVING = {
+    (0, 1): "studies.key IN (SELECT study_key FROM series WHERE store_key = ? AND {})",
+    (0, 2): "studies.key IN (SELECT series.study_key FROM instances JOIN series ON series.key = instances.series_key "
+    "WHERE instances.store_key = ? AND {})",
+    (1, 2): "series.key IN (SELECT series_key FROM instances WHERE store_key = ? AND {})",
+}
+"""(level of the results, level of a condition below it) -> what they have in common."""
 _LISTED = "(SELECT value FROM json_each(?))"
 _STUDIES_BY_KEY = f"{_SELECT[0]} FROM studies WHERE key IN {_LISTED}"
 _SERIES_BY_KEY = f"{_SELECT[1]} FROM series WHERE key IN {_LISTED}"
+_ROWS_BY_KEY = tuple(
+    f"{sql} FROM {table} WHERE key IN {_LISTED} ORDER BY key" for sql, table in zip(_SELECT, _TABLES, strict=True)
+)
+_OF_STUDY = "SELECT i.key FROM series s JOIN instances i ON i.series_key = s.key WHERE s.study_key = ?"
+_OF_SERIES = "SELECT key FROM instances WHERE series_key = ?"
 _FIRST_OF_SERIES = (
     "SELECT series_key, MIN(key) FROM instances "
     "WHERE series_key IN (SELECT value FROM json_each(?)) GROUP BY series_key"
@@ -112,24 +135,38 @@ class InstanceRow(NamedTuple):
     series_key: int
 
 
-def search(connection: sqlite3.Connection, store_key: int, query: Query, mode: Mode) -> list[tuple[Any, ...]]:
-    """Rows of the query's level, in the fields of ``StudyRow``, ``SeriesRow`` or ``InstanceRow``.
+class Selection(NamedTuple):
+    """The rows of a level that a query asks for, as far as the index knows."""
 
-    Raises
-    ------
-    InvalidArgument
-        The query matches an attribute that is not in the index.
-    """
+    level: int
+    source: str
+    """``FROM ... WHERE ...``."""
+    values: list[Any]
+    rest: list[tuple[AttributePath, Condition]]
+    """Conditions on attributes that no column holds; who takes the rows has to look at them."""
+
+
+class Candidate(NamedTuple):
+    """A row of a selection, with what the levels above it and it keep of themselves."""
+
+    key: int
+    lines: tuple[bytes, ...]
+    """From the study down to the row's own level."""
+
+
+def select(connection: sqlite3.Connection, store_key: int, query: Query, mode: Mode) -> Selection | None:
+    """What a query asks for; ``None`` when its path names nothing that is there."""
     level = _LEVELS.index(query.level)
     terms: list[str] = []
     values: list[Any] = []
+    rest: list[tuple[AttributePath, Condition]] = []
     top = level
     if query.study_instance_uid is not None:
         study = connection.execute(
             "SELECT key FROM studies WHERE store_key = ? AND uid = ?", (store_key, query.study_instance_uid)
         ).fetchone()
         if study is None:
-            return []
+            return None
         if level == 1:
             terms.append("series.study_key = ?")
             values.append(study[0])
@@ -142,38 +179,60 @@ def search(connection: sqlite3.Connection, store_key: int, query: Query, mode: M
     else:
         terms.append(f"{_TABLES[level]}.store_key = ?")
         values.append(store_key)
-    for tag, wanted in query.conditions(mode):
+    for path, wanted in query.conditions(mode):
         if isinstance(wanted, Anything):
             continue
-        column, own = _column(tag, level)
-        if column.level < top:
-            top = column.level
+        column = _COLUMNS.get(path.tag or "")
+        if column is None:
+            rest.append((path, wanted))
+            continue
         term, bound = _term(column, wanted)
-        if not own:
-            # The study is wanted, a series of it is asked about.
-            term = _IN_STUDY.format(term)
+        about = 0 if path.tag == _MODALITIES_IN_STUDY else level
+        if column.level > about:
+            # One thing is wanted, another is asked about that it has.
+            term = _HAVING[about, column.level].format(term)
             bound = [store_key, *bound]
+        top = min(top, about, column.level)
         terms.append(term)
         values += bound
+    if rest:
+        top = 0  # its lines are looked at
     if top < level and top == 0:
         terms.append("studies.store_key = ?")
         values.append(store_key)
-    table = _TABLES[level]
-    sql = f"{_SELECT[level]} FROM {_from(level, top)} WHERE {' AND '.join(terms)} ORDER BY {table}.key LIMIT ? OFFSET ?"
-    return connection.execute(sql, [*values, query.effective_limit, query.offset]).fetchall()
+    return Selection(level, f"FROM {_from(level, top)} WHERE {' AND '.join(terms)}", values, rest)
 
 
-def _column(tag: str, level: int) -> tuple[_Column, bool]:
-    """The column of an attribute, and whether it describes the result itself or a parent of it."""
-    if level == 0 and tag in (_MODALITIES_IN_STUDY, "00080060"):
-        return _COLUMNS["00080060"], False
-    column = _COLUMNS.get(tag)
-    if column is None or column.level > level:
-        legal = sorted(keyword_of(t) or t for t, c in _COLUMNS.items() if c.level <= level)
-        raise InvalidArgument(
-            f"{keyword_of(tag) or tag} is not a supported {_LEVELS[level]} attribute; one of: {', '.join(legal)}"
-        )
-    return column, True
+def search(
+    connection: sqlite3.Connection, selection: Selection, *, limit: int, offset: int = 0
+) -> list[tuple[Any, ...]]:
+    """Rows in the fields of ``StudyRow``, ``SeriesRow`` or ``InstanceRow``; ``rest`` is not looked at."""
+    sql = f"{_SELECT[selection.level]} {selection.source} ORDER BY {_TABLES[selection.level]}.key LIMIT ? OFFSET ?"
+    return connection.execute(sql, [*selection.values, limit, offset]).fetchall()
+
+
+def candidates(connection: sqlite3.Connection, selection: Selection) -> Iterator[Candidate]:
+    """Every row of a selection, in the order of :func:`search`."""
+    tables = _TABLES[: selection.level + 1]
+    columns = ", ".join(f"{table}.json" for table in tables)
+    sql = f"SELECT {tables[-1]}.key, {columns} {selection.source} ORDER BY {tables[-1]}.key"
+    for key, *lines in connection.execute(sql, selection.values):
+        yield Candidate(key, tuple(lines))
+
+
+def instance_keys(connection: sqlite3.Connection, level: int, key: int) -> Iterator[int]:
+    """Keys of the instances of a study or series, or of the instance itself."""
+    sql = (_OF_STUDY, _OF_SERIES)[level] if level < 2 else ""
+    if not sql:
+        yield key
+        return
+    for (found,) in connection.execute(sql, (key,)):
+        yield found
+
+
+def rows_by_key(connection: sqlite3.Connection, level: int, keys: Sequence[int]) -> list[tuple[Any, ...]]:
+    """Rows as :func:`search` gives them, in the order of *keys*, which ascend."""
+    return connection.execute(_ROWS_BY_KEY[level], (json.dumps(keys),)).fetchall()
 
 
 def _from(level: int, top: int) -> str:

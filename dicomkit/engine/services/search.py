@@ -24,13 +24,16 @@ from dicomkit.engine.persistence.index_search import (
     SeriesRow,
     StudyRow,
     first_instances,
+    rows_by_key,
     search,
+    select,
     series_by_key,
     studies_by_key,
 )
 from dicomkit.engine.persistence.level_rows import SERIES_TAGS, STUDY_TAGS
 from dicomkit.engine.persistence.metadata import read_metadata
 from dicomkit.engine.persistence.storage import Storage
+from dicomkit.engine.services.search_scan import scan
 from dicomkit.names import DicomStoreName
 
 __all__ = ["Search"]
@@ -83,12 +86,20 @@ class Search:
         ------
         NotFound
             There is no such store.
-        InvalidArgument
-            The query matches an attribute that is not in the index.
+        DeadlineExceeded
+            The query matches attributes that no index has, and too many instances would have to be looked at.
         """
         with self._storage.database.read() as connection:
             store_key = catalog.store(connection, name).key
-            rows = search(connection, store_key, query, self._mode)
+            selection = select(connection, store_key, query, self._mode)
+            if selection is None:
+                return []
+            page = {"limit": query.effective_limit, "offset": query.offset}
+            if selection.rest:
+                keys = scan(connection, selection, **page)
+                rows = rows_by_key(connection, selection.level, keys)
+            else:
+                rows = search(connection, selection, **page)
             return _Rendering(connection, query).render(rows) if rows else []
 
 

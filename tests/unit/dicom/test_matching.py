@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomkit.dicom.dictionary import tag_of
+from dicomkit.dicom.attribute_path import AttributePath
 from dicomkit.dicom.matching import (
     MAX_UIDS,
     MAX_VALUE,
@@ -35,7 +35,7 @@ NAME = {"vr": "PN", "Value": [{"Alphabetic": "Doe^John", "Ideographic": "山田^
 
 
 def wanted(keyword: str, value: str, mode: Mode = "friendly", *, fuzzy: bool = False) -> Condition:
-    return condition(tag_of(keyword), value, mode=mode, fuzzymatching=fuzzy)
+    return condition(AttributePath.parse(keyword), value, mode=mode, fuzzymatching=fuzzy)
 
 
 @pytest.mark.parametrize(
@@ -226,8 +226,8 @@ def test_garbage_is_not_within_an_open_range() -> None:
 
 def test_private_attributes_match_as_text() -> None:
     """Their VR is not known from the tag."""
-    assert condition("00091001", "x*") == Wildcard("x*")
-    assert condition("00091001", "x") == Exact("x")
+    assert condition(AttributePath.parse("00091001"), "x*") == Wildcard("x*")
+    assert condition(AttributePath.parse("00091001"), "x") == Exact("x")
 
 
 # ------------------------------------------------------------------------------------------------ wildcards

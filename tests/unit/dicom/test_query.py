@@ -218,13 +218,25 @@ def test_python_values_become_the_text_of_their_vr(keyword: str, value: object, 
         ("SOPInstanceUID", [], "empty list"),
         ("SOPInstanceUID", ["1.2", ""], "empty UID"),
         ("SOPInstanceUID", ["../../x"], "digits and dots"),
-        ("RequestAttributesSequence.ScheduledProcedureStepID", "x", "inside a sequence"),
+        ("RequestAttributesSequence.ScheduledProcedureStepIdd", "x", "did you mean ScheduledProcedureStepID"),
+        ("PatientName.PatientID", "x", "is no sequence"),
     ],
 )
 def test_a_value_that_does_not_fit_says_what_to_give(keyword: str, value: object, hint: str) -> None:
     """The error comes from the client, before any request."""
     with pytest.raises(InvalidArgument, match=hint):
         Query.build("instance", **{keyword: value})
+
+
+def test_an_attribute_in_a_sequence_can_be_a_python_name() -> None:
+    """Two underscores stand for the dot; both ends make the same query of it."""
+    query = Query.build("series", RequestAttributesSequence__ScheduledProcedureStepID="x", **{"0019XX10[A.B]": "y"})
+    assert query.match == (("00400275.00400009", "x"), ("0019xx10[A.B]", "y"))
+    assert query.params() == [
+        ("RequestAttributesSequence.ScheduledProcedureStepID", "x"),
+        ("0019xx10[A.B]", "y"),
+    ]
+    assert Query.parse(query.path(), query.params()) == query
 
 
 def test_an_attribute_is_matched_once() -> None:
@@ -287,7 +299,7 @@ def test_parameters_are_read() -> None:
     assert query.match == ((PATIENT_NAME, "jo"), (PATIENT_ID, "A1"))
     assert query.fields == ("00081030", "00081010", "00280010")
     assert (query.limit, query.offset, query.fuzzymatching) == (7, 3, True)
-    kinds = dict(query.conditions())
+    kinds = {path.tag: kind for path, kind in query.conditions()}
     assert isinstance(kinds[PATIENT_NAME], Fuzzy)
     assert kinds[PATIENT_ID] == Exact("A1")
 
@@ -372,9 +384,15 @@ def test_google_mode_takes_what_the_conformance_statement_lists(level: Level) ->
 
 def test_friendly_mode_takes_any_attribute() -> None:
     """Match keys and fields that Google refuses."""
-    query = parse("studies", "ModalitiesInStudy=CT&SliceThickness=2&StudyTime=10-11&00091001=x&includefield=Rows")
-    assert len(query.match) == 4
-    assert dict(query.conditions())[tag_of("StudyTime")] == Between("TM", "10", "115959.999999")
+    nested = "RequestAttributesSequence.ScheduledProcedureStepID=x&0019xx20%5BACME 1.2%5D=y"
+    query = parse(
+        "studies", f"ModalitiesInStudy=CT&SliceThickness=2&StudyTime=10-11&00091001=x&{nested}&includefield=Rows"
+    )
+    assert len(query.match) == 6
+    assert query.match[-2:] == (("00400275.00400009", "x"), ("0019xx20[ACME 1.2]", "y"))
+    assert {path.tag: kind for path, kind in query.conditions()}[tag_of("StudyTime")] == Between(
+        "TM", "10", "115959.999999"
+    )
 
 
 class RecordingAdapter(HTTPAdapter):

@@ -16,6 +16,7 @@ from werkzeug.test import Client
 from dicomkit.dicom.attributes import DEFAULTS
 from dicomkit.dicom.dictionary import tag_of
 from dicomkit.engine import Engine
+from dicomkit.engine.services import search_scan
 from tests.unit.engine.factories import WEB, client, dataset, ended, instance, store, written
 
 A, B, C = "1.2.826.1", "1.2.826.2", "1.2.826.3"
@@ -296,8 +297,11 @@ def test_what_cannot_be_produced_is_not_acceptable(http: Client, accept: str) ->
         "offset=1000001",
         "includefield=Nothing",
         "fuzzymatching=maybe",
-        "SliceThickness=1",
-        "SOPInstanceUID=1.2",
+        "SliceThickness=thick",
+        "PixelData=1",
+        "RequestAttributesSequence=1",
+        "PatientID.PatientName=1",
+        "0018xx10[ACME]=1",
     ],
 )
 def test_wrong_queries_are_refused(http: Client, query: str) -> None:
@@ -332,3 +336,51 @@ def test_a_pattern_with_many_stars_ends(tmp_path: Path) -> None:
         store(http, instance(PatientName="a" * 60, PatientID="a" * 60))
         for keyword in ("PatientName", "PatientID"):
             assert http.get(f"{WEB}/studies?{keyword}=" + "*a" * 30 + "*b").status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        (f"SOPInstanceUID={A}.1.2", [A]),
+        ("InstanceNumber=3", [A]),
+        ("SeriesNumber=2&Modality=SR", [A]),
+        ("TransferSyntaxUID=1.2.840.10008.1.2.1", [A, B, C]),
+        ("AvailableTransferSyntaxUID=1.2.840.10008.1.2", []),
+        ("NumberOfStudyRelatedInstances=6", [A]),
+        ("NumberOfStudyRelatedSeries=1", [B, C]),
+        ("SliceThickness=1.250", [A, B, C]),
+        ("SliceThickness=1&PatientID=P-1", []),
+        ("TimezoneOffsetFromUTC=%2B0100", []),
+    ],
+)
+def test_studies_match_by_what_is_below_them(http: Client, query: str, found: list[str]) -> None:
+    """A study matches if one of its series or instances does (relational matching)."""
+    assert uids(http, f"studies?{query}") == found
+
+
+def test_modalities_in_study_are_those_of_the_study_at_every_level(http: Client) -> None:
+    """Each series and instance of the study that has an SR, the CT ones too."""
+    assert uids(http, "series?ModalitiesInStudy=SR", "SeriesInstanceUID") == [f"{A}.1", f"{A}.2"]
+    assert len(search(http, "instances?ModalitiesInStudy=SR")) == 6
+    assert len(search(http, f"studies/{A}/instances?ModalitiesInStudy=SR")) == 6
+
+
+def test_matches_without_an_index_have_pages(http: Client) -> None:
+    """In the same order as all others, and complete."""
+    path = "instances?SliceThickness=1.25"
+    every = uids(http, path, "SOPInstanceUID")
+    assert every == uids(http, "instances", "SOPInstanceUID")
+    assert [uids(http, f"{path}&limit=3&offset={n}", "SOPInstanceUID") for n in (0, 3, 6, 9)] == [
+        *(every[n : n + 3] for n in (0, 3, 6)),
+        [],
+    ]
+
+
+def test_search_that_looks_at_too_much_is_stopped(http: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """504, and the message says how to narrow it; no value of the request is in it."""
+    monkeypatch.setattr(search_scan, "SCAN_S", -1.0)
+    answer = http.get(f"{WEB}/instances?SliceThickness=77")
+    assert (answer.status_code, answer.json["error"]["status"]) == (504, "DEADLINE_EXCEEDED")
+    assert "SliceThickness" in answer.json["error"]["message"]
+    assert "77" not in answer.json["error"]["message"]
+    assert http.get(f"{WEB}/instances?PatientID=P-1").status_code == 200
