@@ -12,19 +12,24 @@ from dataclasses import dataclass
 from dicomkit.resources._json import boolean, invalid, text
 from dicomkit.resources._wire import Resource, wire
 
-__all__ = ["DicomNotificationConfig", "NotificationConfig"]
+__all__ = ["DicomNotificationConfig", "NotificationConfig", "check_topic"]
 
 _TOPIC = re.compile(r"projects/[A-Za-z0-9][A-Za-z0-9.:-]{0,255}/topics/(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
 
 
-def _topic(value: object) -> str:
-    topic = text(value)
-    if topic and not _TOPIC.fullmatch(topic):
+def check_topic(topic: str) -> str:
+    """Return *topic* if it has the form of a topic's name, else raise ``InvalidArgument``."""
+    if not _TOPIC.fullmatch(topic):
         raise invalid(
             "must have the form projects/{project}/topics/{topic}, where the topic is 3 to 255 letters, digits or any "
             "of '-_.~+%', begins with a letter and does not begin with goog; write the full name of the topic"
         )
     return topic
+
+
+def _topic(value: object) -> str:
+    topic = text(value)
+    return check_topic(topic) if topic else topic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

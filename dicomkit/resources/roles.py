@@ -128,6 +128,7 @@ METHODS: dict[str, Needs] = {
     ),
     **_methods("dicomkit", "store", {"streamStatus drainStreams": "healthcare.dicomStores.get"}),
     **_methods("dicomkit", "dataset", {"operationErrors": "healthcare.operations.get"}),
+    **_methods("dicomkit", "project", {"topics": "pubsub.topics.list", "messages": "pubsub.subscriptions.consume"}),
     **_methods(
         "bigquery",
         "project",

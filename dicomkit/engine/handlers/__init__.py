@@ -14,6 +14,7 @@ from dicomkit.engine.handlers import (
     metrics,
     operations,
     own,
+    topics,
     unimplemented,
 )
 from dicomkit.engine.routes import Route
@@ -34,6 +35,7 @@ def all_routes() -> tuple[Route, ...]:
         *metrics.ROUTES,
         *iam.ROUTES,
         *own.ROUTES,
+        *topics.ROUTES,
         *bigquery.ROUTES,
         *unimplemented.ROUTES,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,6 +53,7 @@ class Database:
         self._pool: list[sqlite3.Connection] = []
         self._closed = False
         self._read_only: str | None = None
+        self._after_commit: list[Callable[[], None]] = []
         self._writer = self._connect()
         version = self._writer.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
@@ -113,6 +114,7 @@ class Database:
             if self._read_only:
                 raise Unavailable(self._read_only)
             connection = self._writer
+            self._after_commit.clear()
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 yield connection
@@ -130,6 +132,12 @@ class Database:
                     connection.execute("ROLLBACK")
                 self._note_failure(exc)
                 raise CommitFailed(_translated(exc).message) from exc
+            for call in self._after_commit:
+                call()
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Have *call* called when the transaction that this thread is in has been committed, and not otherwise."""
+        self._after_commit.append(call)
 
     def make_read_only(self, reason: str) -> None:
         """Refuse every later write with *reason*."""

@@ -47,6 +47,8 @@ class NewInstance:
     dictionary: Dictionary
     rows: Sequence[tuple[tuple[int, ...], bytes | None, str]] = ()
     """For tables: keys of the streams, the row in JSON (``None``: it cannot be streamed), and why it cannot."""
+    modality: str | None = None
+    """For notifications."""
     parents: ParentFacts | None = None
     """What the rows of its study and series keep, where that is known already."""
     outcome: Outcome | None = None

@@ -22,6 +22,7 @@ __all__ = [
     "ParentFacts",
     "integer",
     "lines",
+    "modality",
     "parent_facts",
     "series_columns",
     "study_columns",
@@ -93,10 +94,15 @@ def study_columns(elements: Elements) -> tuple[str | None, ...]:
     )
 
 
+def modality(elements: Elements) -> str | None:
+    """Modality of an instance."""
+    return _text(elements, "00080060")
+
+
 def series_columns(elements: Elements) -> tuple[str | int | None, ...]:
     """Values of the columns ``modality`` to ``step_date`` of table ``series``."""
     return (
-        _text(elements, "00080060"),
+        modality(elements),
         integer(elements, "00200011"),
         _text(elements, "0008103E"),
         _text(elements, "00180015"),

@@ -31,11 +31,14 @@ CREATE INDEX operation_errors_operation ON operation_errors (operation, key);
 """
 
 _MESSAGES = """
+CREATE TABLE topics (
+    key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, last INTEGER NOT NULL, delivered INTEGER NOT NULL, stall TEXT);
 CREATE TABLE messages (
-    key INTEGER PRIMARY KEY, topic TEXT NOT NULL, data TEXT NOT NULL, attributes BLOB NOT NULL,
-    published INTEGER NOT NULL, waiting INTEGER NOT NULL);
-CREATE INDEX messages_topic ON messages (topic, key);
-CREATE INDEX messages_waiting ON messages (key) WHERE waiting = 1;
+    key INTEGER PRIMARY KEY, topic_key INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    store TEXT NOT NULL, action TEXT, published INTEGER NOT NULL, waiting INTEGER NOT NULL, packed BLOB NOT NULL);
+CREATE INDEX messages_topic ON messages (topic_key, last);
+CREATE INDEX messages_published ON messages (published);
+CREATE INDEX messages_waiting ON messages (topic_key, last) WHERE waiting = 1;
 """
 
 # The operations of layout 2 were all done when they were made.
@@ -51,9 +54,18 @@ FROM (SELECT name, dataset_key, CAST(body AS TEXT) AS body FROM former);
 DROP TABLE former;
 """
 
+# Stores of layout 2 could name topics, to which nothing was written.
+_TOPICS_FROM_2 = """
+INSERT OR IGNORE INTO topics (name, last, delivered)
+SELECT json_extract(c.value, '$.pubsubTopic'), 0, 0
+FROM stores, json_each(json_extract(CAST(resource AS TEXT), '$.notificationConfigs')) c
+UNION SELECT json_extract(CAST(resource AS TEXT), '$.notificationConfig.pubsubTopic'), 0, 0 FROM stores
+WHERE json_extract(CAST(resource AS TEXT), '$.notificationConfig.pubsubTopic') <> '';
+"""
+
 UPGRADES = {
     1: _POLICIES,
-    2: f"ALTER TABLE operations RENAME TO former; {_OPERATIONS}{_OPERATIONS_FROM_2}{_MESSAGES}",
+    2: f"ALTER TABLE operations RENAME TO former; {_OPERATIONS}{_OPERATIONS_FROM_2}{_MESSAGES}{_TOPICS_FROM_2}",
 }
 """Layout -> what makes the next one of it."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from dicomkit.engine.persistence import catalog
 from dicomkit.engine.persistence.database import Connection
 from dicomkit.engine.persistence.storage import Storage
+from dicomkit.engine.services.notifications import Notifications
 from dicomkit.engine.services.removal import Removal
 from dicomkit.errors import AlreadyExists
 from dicomkit.names import DatasetName, DicomStoreName
@@ -22,14 +23,17 @@ class DicomStores:
 
     Parameters
     ----------
-    storage, removal
-        The home's files, and what deletes.
+    storage, removal, notifications
+        The home's files, what deletes, and who is told of what is stored.
     on_streams
         Called when a store was given something to stream to.
     """
 
-    def __init__(self, storage: Storage, removal: Removal, on_streams: Callable[[], None]) -> None:
+    def __init__(
+        self, storage: Storage, removal: Removal, notifications: Notifications, on_streams: Callable[[], None]
+    ) -> None:
         self._storage = storage
+        self._notifications = notifications
         self._removal = removal
         self._on_streams = on_streams
 
@@ -52,7 +56,7 @@ class DicomStores:
             key = catalog.insert_store(connection, dataset, name.store, resource)
             if key is None:
                 raise AlreadyExists(f"already exists: {name}")
-            self._set_streams(connection, key, resource)
+            self._set_destinations(connection, key, resource)
         return {"name": str(name), **resource}
 
     def get(self, name: DicomStoreName) -> dict[str, Any]:
@@ -87,14 +91,15 @@ class DicomStores:
             changed = DicomStore.from_api(row.resource).patched(body, mask)
             resource = changed.to_api(omit_defaults=True)
             catalog.update_store(connection, row.key, resource)
-            self._set_streams(connection, row.key, resource)
+            self._set_destinations(connection, row.key, resource)
         return {"name": str(name), **resource}
 
     def delete(self, name: DicomStoreName) -> None:
         """Delete a store and every instance in it."""
         self._removal.store(name)
 
-    def _set_streams(self, connection: Connection, key: int, resource: Mapping[str, Any]) -> None:
+    def _set_destinations(self, connection: Connection, key: int, resource: Mapping[str, Any]) -> None:
+        self._notifications.set_topics(connection, resource)
         destinations = [config.get("bigqueryDestination") for config in resource.get("streamConfigs", ())]
         self._storage.outbox.set_streams(connection, key, {d["tableUri"]: d for d in destinations if d})
         if any(destinations):

@@ -22,10 +22,13 @@ from dicomkit.dicom.reader import read_part10
 from dicomkit.engine.crash_points import crash_point
 from dicomkit.engine.persistence import catalog
 from dicomkit.engine.persistence.blob_reader import Place
+from dicomkit.engine.persistence.database import Connection
 from dicomkit.engine.persistence.index import NewInstance
+from dicomkit.engine.persistence.level_rows import modality
 from dicomkit.engine.persistence.outbox import NewRow
 from dicomkit.engine.persistence.storage import Storage
 from dicomkit.engine.services.commits import GroupCommit
+from dicomkit.engine.services.notifications import Audience, Notifications
 from dicomkit.engine.services.prepare import StorePlan, prepare, row_forms, rows_of
 from dicomkit.errors import ApiError, DicomFormatError, NotFound
 from dicomkit.names import DicomStoreName
@@ -81,14 +84,15 @@ class Ingest:
 
     Parameters
     ----------
-    storage
-        The home's files.
+    storage, notifications
+        The home's files, and who is told of what is new in them.
     on_rows
         Called with the number of rows that a commit has put into the outbox.
     """
 
-    def __init__(self, storage: Storage, on_rows: Callable[[int], None]) -> None:
+    def __init__(self, storage: Storage, notifications: Notifications, on_rows: Callable[[int], None]) -> None:
         self._storage = storage
+        self._notifications = notifications
         self._on_rows = on_rows
         self._commits: GroupCommit[_Batch] = GroupCommit(self._commit)
 
@@ -151,9 +155,8 @@ class Ingest:
         with self._storage.database.read() as connection:
             row = catalog.store(connection, name)
             streams = self._storage.outbox.streams(connection, row.key) if row.resource.get("streamConfigs") else []
-        return StorePlan(
-            row.key, row.generation, row_forms(str(name), [(s.key, s.config) for s in streams if s.active])
-        )
+        forms = row_forms(str(name), [(s.key, s.config) for s in streams if s.active])
+        return StorePlan(row.key, row.generation, forms, Audience.of(row.resource))
 
     def _prepare(
         self,
@@ -215,6 +218,7 @@ class Ingest:
         for part, item in zip(batch.parts, batch.items, strict=True):
             item.store_key = batch.store.key
             found = read_part10(part.buffer())
+            item.modality = modality(found.elements)
             item.rows = rows_of(found, batch.store.forms, item.updated, item.storage_class, part.size)
 
     def _commit(self, batches: Sequence[_Batch]) -> None:
@@ -244,12 +248,20 @@ class Ingest:
                         used[place.segment] += place.length
                     catalog.add_live_bytes(connection, used)
                     rows = storage.outbox.add(connection, self._outbox_rows(plan.new), time.time())
+                    self._tell(connection, current)
                     crash_point("in_txn")
             # Still in turn: a delete that came first would leave keys in memory that are no more.
             storage.index.remember(plan)
         crash_point("post_commit")
         if rows:
             self._on_rows(rows)
+
+    def _tell(self, connection: Connection, batches: Iterable[_Batch]) -> None:
+        """Write the messages of what is new in *batches*."""
+        for batch in batches:
+            if batch.store.audience:
+                new = [item for item in batch.items if item.outcome == "stored"]
+                self._notifications.stored(connection, batch.name, batch.store.audience, batch.action, new)
 
     def _write_blobs(self, parts: Sequence[Part]) -> list[Place]:
         """Write the bytes of *parts* and put them on disk."""

@@ -16,8 +16,9 @@ from dicomkit.bigquery.row import build_json_row, build_row
 from dicomkit.dicom.multipart import Part
 from dicomkit.dicom.reader import Part10, read_part10
 from dicomkit.engine.persistence.index import NewInstance
-from dicomkit.engine.persistence.level_rows import INSTANCE_TAGS, integer, lines, parent_facts
+from dicomkit.engine.persistence.level_rows import INSTANCE_TAGS, integer, lines, modality, parent_facts
 from dicomkit.engine.persistence.metadata import Metadata
+from dicomkit.engine.services.notifications import Audience
 from dicomkit.errors import DicomFormatError
 
 __all__ = ["RowForm", "StorePlan", "prepare", "row_forms", "rows_of"]
@@ -43,6 +44,7 @@ class StorePlan(NamedTuple):
     key: int
     generation: int
     forms: Sequence[RowForm]
+    audience: Audience
 
 
 def row_forms(store_name: str, streams: Iterable[tuple[int, Mapping[str, Any]]]) -> list[RowForm]:
@@ -96,6 +98,7 @@ def prepare(part: Part, store: StorePlan, storage_class: str, metadata: Metadata
         packed=dictionary.pack(text),
         dictionary=dictionary,
         rows=rows,
+        modality=modality(elements) if store.audience else None,
         # The first of a series is asked for more than its own lines.
         parents=parent_facts(elements) if text.startswith(dictionary.data) else None,
     )

@@ -16,6 +16,7 @@ from dicomkit.engine.persistence.database import Connection
 from dicomkit.engine.persistence.index_lookup import instances_below, live_bytes_of_store
 from dicomkit.engine.persistence.operations import delete_operations
 from dicomkit.engine.persistence.storage import Storage
+from dicomkit.engine.services.notifications import DELETE, Notifications
 from dicomkit.engine.services.operations import EMPTY, Operations
 from dicomkit.engine.services.task import Task
 from dicomkit.errors import NotFound
@@ -35,14 +36,15 @@ class Removal:
 
     Parameters
     ----------
-    storage
-        The home's files.
+    storage, notifications
+        The home's files, and who is told of what is deleted from them.
     on_delete
         Called after each delete.
     """
 
-    def __init__(self, storage: Storage, on_delete: Callable[[], None]) -> None:
+    def __init__(self, storage: Storage, notifications: Notifications, on_delete: Callable[[], None]) -> None:
         self._storage = storage
+        self._notifications = notifications
         self._on_delete = on_delete
 
     def instances(
@@ -61,6 +63,7 @@ class Removal:
             found = instances_below(connection, store.key, study, series, instance)
             if not found:
                 raise NotFound(f"there is no such {'instance' if instance else 'series' if series else 'study'}")
+            self._notifications.changed(connection, name, store.resource, DELETE, [i.key for i in found])
             storage.index.delete(connection, [(i.key, i.series_key) for i in found])
             used: Counter[int] = Counter()
             for item in found:

@@ -97,7 +97,7 @@ def test_a_catalog_of_another_version_is_refused(tmp_path: Path) -> None:
 
 
 _TO_2 = """
-DROP TABLE operations; DROP TABLE operation_errors; DROP TABLE messages;
+DROP TABLE operations; DROP TABLE operation_errors; DROP TABLE messages; DROP TABLE topics;
 CREATE TABLE operations (
     name TEXT PRIMARY KEY, dataset_key INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
 """
