@@ -9,6 +9,7 @@
 
 from dicomkit import errors, frames
 from dicomkit.client.dataset import Dataset
+from dicomkit.client.operation import Operation
 from dicomkit.client.search import Search
 from dicomkit.client.store import Store
 from dicomkit.connect import connect
@@ -30,6 +31,7 @@ __all__ = [
     "DicomNotificationConfig",
     "DicomStore",
     "NotificationConfig",
+    "Operation",
     "Policy",
     "Query",
     "Search",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from types import TracebackType
 from typing import Any, Self
 
@@ -32,14 +33,28 @@ class Progress:
         ``"B"`` counts bytes, with a prefix.
     show
         ``None``: where somebody watches.
+    delay_s
+        The bar appears after this time only: what is done sooner needs none.
     """
 
-    def __init__(self, total: int | None, label: str, *, unit: str = "B", show: bool | None = None) -> None:
+    def __init__(
+        self, total: int | None, label: str, *, unit: str = "B", show: bool | None = None, delay_s: float = 0.0
+    ) -> None:
         self._bar: Any = None
-        if is_watched() if show is None else show:
+        self._is_shown = is_watched() if show is None else show
+        self._total = total
+        self._options: dict[str, Any] = {"desc": label, "unit": unit, "unit_scale": unit == "B", "leave": False}
+        self._begin = time.monotonic()
+        self._delay_s = delay_s
+        if not delay_s:
+            self._open(0)
+
+    def _open(self, done: int) -> None:
+        if self._is_shown and self._bar is None and time.monotonic() >= self._begin + self._delay_s:
             from tqdm.auto import tqdm
 
-            self._bar = tqdm(total=total, desc=label, unit=unit, unit_scale=True, leave=False)
+            # Without smoothing: what a server tells comes in lumps.
+            self._bar = tqdm(total=self._total, initial=done, smoothing=0, **self._options)
 
     def advance(self, amount: int, note: str = "") -> None:
         """Count *amount* more as done; *note* stands behind the bar."""
@@ -47,6 +62,19 @@ class Progress:
             if note:
                 self._bar.set_postfix_str(note, refresh=False)
             self._bar.update(amount)
+
+    def reach(self, done: int, total: int | None, note: str = "") -> None:
+        """Say how much is done in all, and how much there is to do as far as that is known by now."""
+        is_other = total != self._total
+        self._total = total
+        if self._bar is None:
+            self._open(done)
+            return
+        if is_other:
+            begin = self._bar.start_t
+            self._bar.reset(total)  # the one way to another total that a bar in a notebook follows
+            self._bar.total, self._bar.start_t = total, begin
+        self.advance(done - self._bar.n, note)
 
     def close(self) -> None:
         """Take the bar away."""

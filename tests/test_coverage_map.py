@@ -44,6 +44,9 @@ VERBS: dict[str, str] = {
     "datasets.getIamPolicy": "Dataset.iam",
     "datasets.setIamPolicy": "Dataset.grant",
     "datasets.testIamPermissions": "Dataset.test_iam_permissions",
+    "datasets.operations.get": "Dataset.operation",
+    "datasets.operations.list": "Dataset.operations",
+    "datasets.operations.cancel": "Operation.cancel",
     f"{_STORES}.create": "Dataset.create_store",
     f"{_STORES}.delete": "Dataset.delete_store",
     f"{_STORES}.get": "Dataset.store",
@@ -55,6 +58,10 @@ VERBS: dict[str, str] = {
     f"{_STORES}.getDICOMStoreMetrics": "Store.metrics",
     f"{_STORES}.dicomWeb.studies.getStudyMetrics": "Store.metrics",
     f"{_STORES}.dicomWeb.studies.series.getSeriesMetrics": "Store.metrics",
+    f"{_STORES}.dicomWeb.studies.series.instances.getStorageInfo": "Store.storage_info",
+    f"{_STORES}.studies.delete": "Store.delete_study",
+    f"{_STORES}.studies.series.delete": "Store.delete_series",
+    f"{_STORES}.studies.series.instances.delete": "Store.delete_instance",
     f"{_STORES}.storeInstances": "Store.upload",
     f"{_STORES}.searchForStudies": "Store.search_studies",
     f"{_STORES}.searchForSeries": "Store.search_series",
@@ -70,7 +77,6 @@ VERBS: dict[str, str] = {
 """What a user calls to have a method called."""
 
 _BY_INSTANCE = "the client reads and keeps single instances"
-_DELETES = "the client deletes whole stores"
 _RAW = "by Dataset.session: "
 
 NO_VERB: dict[str, str] = {
@@ -79,16 +85,9 @@ NO_VERB: dict[str, str] = {
     "datasets.list": f"{_RAW}a Dataset is one dataset",
     "datasets.patch": f"{_RAW}no frame depends on a dataset's time zone",
     "datasets.delete": f"{_RAW}too much to lose by one call",
-    "datasets.operations.get": "connect waits for the one operation that the client begins",
-    "datasets.operations.list": f"{_RAW}the client's own Operation is yet to come",
-    "datasets.operations.cancel": f"{_RAW}the client's own Operation is yet to come",
-    f"{_STORES}.dicomWeb.studies.series.instances.getStorageInfo": f"{_RAW}the columns of a search tell no sizes yet",
     f"{_STORES}.studies.storeInstances": "Store.upload takes instances of any study, which is the wider method",
     f"{_STORES}.studies.retrieveStudy": _BY_INSTANCE,
     f"{_STORES}.studies.series.retrieveSeries": _BY_INSTANCE,
-    f"{_STORES}.studies.delete": _DELETES,
-    f"{_STORES}.studies.series.delete": _DELETES,
-    f"{_STORES}.studies.series.instances.delete": _DELETES,
 }
 """Methods that the engine has, and the client no verb of its own for, and why."""
 

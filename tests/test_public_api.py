@@ -117,7 +117,7 @@ def test_only_the_first_argument_is_positional() -> None:
                 for parameter in inspect.signature(member).parameters.values()
                 if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter.name != "self"
             ]
-            if len(positional) > 1 and not all(argument.endswith("_uid") for argument in positional):
+            if not all(argument.endswith("_uid") for argument in positional[1:]):
                 loose.append(f"{name}({', '.join(positional)})")
     assert loose == []
 

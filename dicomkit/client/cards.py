@@ -10,7 +10,14 @@ __all__ = ["card"]
 _STYLE = "border:1px solid #8884;border-radius:6px;padding:.6em .9em;display:inline-block;min-width:22em"
 
 
-def card(kind: str, title: str, rows: Iterable[tuple[str, str]], chips: Mapping[str, str] | None = None) -> str:
+def card(
+    kind: str,
+    title: str,
+    rows: Iterable[tuple[str, str]],
+    chips: Mapping[str, str] | None = None,
+    *,
+    progress: tuple[int, int] | None = None,
+) -> str:
     """HTML of a card.
 
     Parameters
@@ -21,6 +28,8 @@ def card(kind: str, title: str, rows: Iterable[tuple[str, str]], chips: Mapping[
         Pairs of name and text.
     chips
         Labels.
+    progress
+        What is done, and of how much, as a bar.
     """
     lines = "".join(
         f'<tr><th style="text-align:left;padding-right:1em;font-weight:normal;opacity:.7">{html.escape(name)}</th>'
@@ -32,9 +41,12 @@ def card(kind: str, title: str, rows: Iterable[tuple[str, str]], chips: Mapping[
         f"{html.escape(key)}: {html.escape(value)}</span>"
         for key, value in (chips or {}).items()
     )
+    done, total = progress or (0, 0)
+    bar = f'<progress style="width:100%;margin-top:.3em" value="{done:d}" max="{total:d}"></progress>'
     return (
         f'<div style="{_STYLE}"><div><span style="opacity:.7">{html.escape(kind)}</span> '
         f"<strong>{html.escape(title)}</strong></div>"
         + (f'<div style="margin-top:.3em">{labels}</div>' if labels else "")
+        + (bar if total else "")
         + f'<table style="margin-top:.3em">{lines}</table></div>'
     )

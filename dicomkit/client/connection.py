@@ -14,6 +14,9 @@ __all__ = ["CLOUD_URL", "Connection"]
 CLOUD_URL = "https://healthcare.googleapis.com/v1"
 """Base URL of the Cloud Healthcare API."""
 
+LOGGING_URL = "https://logging.googleapis.com/v2"
+"""Base URL of Cloud Logging."""
+
 
 class Connection:
     """A session with one server.
@@ -45,6 +48,8 @@ class Connection:
         self.rest = Rest(session, base_url)
         self.own = Rest(session, f"{base_url.removesuffix('/v1')}/dicomkit/v1")
         """Requests to the routes that only a dicomkit engine has."""
+        self.logging = Rest(session, LOGGING_URL)
+        """Requests to Cloud Logging, where Google's server writes what a dicomkit engine has routes for."""
         self.bigquery_endpoint = bigquery_endpoint
         self.place = place
         self._finalizer = weakref.finalize(self, _close, session, on_close)
@@ -61,7 +66,7 @@ class Connection:
 
     def close(self) -> None:
         """Close the session, and the engine behind it where it runs in this process."""
-        self.rest.is_closed = self.own.is_closed = True
+        self.rest.is_closed = self.own.is_closed = self.logging.is_closed = True
         self._finalizer()
 
 

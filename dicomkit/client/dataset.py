@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,19 +14,20 @@ from dicomkit.client import sql
 from dicomkit.client.access import AccessControl
 from dicomkit.client.cards import card
 from dicomkit.client.connection import Connection
+from dicomkit.client.operation import Operation, check_name
+from dicomkit.client.operations import operations_frame
+from dicomkit.client.paging import resources
 from dicomkit.client.rest import Rest, quote_path
 from dicomkit.client.store import NotificationConfigLike, Store, notification_configs_from
-from dicomkit.errors import DeadlineExceeded, NotFound, PartialResultsWarning, warn
+from dicomkit.errors import DeadlineExceeded, NotFound
 from dicomkit.frames.columns import STORES
 from dicomkit.frames.tables import table
 from dicomkit.names import DatasetName, check_id
-from dicomkit.resources import DicomStore, Operation, StreamConfigLike, stream_configs_from
+from dicomkit.resources import DicomStore, StreamConfigLike, stream_configs_from
+from dicomkit.resources import Operation as OperationResource
 from dicomkit.resources.label_filter import LabelFilter
 
 __all__ = ["Dataset", "create_if_missing"]
-
-PAGE_SIZE = 1000
-"""Stores of one request, the most that the API gives."""
 
 
 class Dataset(AccessControl):
@@ -144,7 +145,10 @@ class Dataset(AccessControl):
         Healthcare API ``dicomStores.list``.
         """
         LabelFilter.parse(filter)
-        stores = [DicomStore.from_api(store) for store in self._list(filter)]
+        listed = resources(
+            self._rest, f"{self._path}/dicomStores", "dicomStores", {"filter": filter} if filter.strip() else None
+        )
+        stores = [DicomStore.from_api(store) for store in listed]
         return table(
             STORES,
             {
@@ -159,24 +163,6 @@ class Dataset(AccessControl):
             },
         )
 
-    def _list(self, wanted: str) -> Iterator[Any]:
-        seen: set[str] = set()
-        params = {"pageSize": str(PAGE_SIZE), **({"filter": wanted} if wanted.strip() else {})}
-        while True:
-            page = self._rest.json("GET", f"{self._path}/dicomStores", params=params) or {}
-            yield from page.get("dicomStores", ())
-            token = page.get("nextPageToken")
-            if not token:
-                return
-            if token in seen:
-                warn(
-                    "the list of stores is not complete: the server gives the same page token again",
-                    PartialResultsWarning,
-                )
-                return
-            seen.add(token)
-            params["pageToken"] = token
-
     def delete_store(self, store_id: str) -> None:
         """Delete a DICOM store and every instance in it.
 
@@ -186,6 +172,30 @@ class Dataset(AccessControl):
             The dataset has no such store.
         """
         self._rest.json("DELETE", quote_path(str(self._name.store(store_id))))
+
+    def operation(self, id_or_name: str) -> Operation:
+        """The long-running operation with this id, or this whole name, whoever began it.
+
+        Raises
+        ------
+        NotFound
+            There is no such operation, or no longer: they are kept for 30 days after their end.
+
+        Notes
+        -----
+        Healthcare API ``operations.get``.
+        """
+        name = check_name(id_or_name if "/" in id_or_name else f"{self.name}/operations/{id_or_name}")
+        return Operation(self._connection, OperationResource(name=name)).refresh()
+
+    def operations(self) -> pd.DataFrame:
+        """The long-running operations of the dataset, one row each, columns ``frames.OPERATIONS``.
+
+        Notes
+        -----
+        Healthcare API ``operations.list``.
+        """
+        return operations_frame(resources(self._rest, f"{self._path}/operations", "operations"))
 
     def sql(self, text: str, *, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Run GoogleSQL over any table, and return the rows; see ``Store.sql``, which also waits for its stream.
@@ -235,13 +245,15 @@ def create_if_missing(rest: Rest, name: DatasetName, *, timeout_s: float = 60.0)
     except NotFound:
         pass
     params = {"datasetId": name.dataset}
-    operation = Operation.from_api(rest.json("POST", f"{quote_path(name.parent)}/datasets", body={}, params=params))
+    operation = OperationResource.from_api(
+        rest.json("POST", f"{quote_path(name.parent)}/datasets", body={}, params=params)
+    )
     until = time.monotonic() + timeout_s
     while not operation.done:
         if time.monotonic() > until:
             raise DeadlineExceeded(f"the dataset was not there after {timeout_s:g} s; see {operation.name}")
         time.sleep(0.1)
-        operation = Operation.from_api(rest.json("GET", quote_path(operation.name or "")))
+        operation = OperationResource.from_api(rest.json("GET", quote_path(operation.name or "")))
     failure = operation.failure()
     if failure is not None:
         raise failure

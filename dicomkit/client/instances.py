@@ -14,6 +14,7 @@ import pydicom
 
 from dicomkit.client import retrieve, upload
 from dicomkit.client.named import NamedStore
+from dicomkit.client.operation import Operation, begin
 from dicomkit.client.sources import SourceLike
 
 __all__ = ["Instances"]
@@ -126,3 +127,51 @@ class Instances(NamedStore):
         """
         path = retrieve.instance_path(study_instance_uid, series_instance_uid, sop_instance_uid)
         return retrieve.save(self._rest, f"{self._web}/{path}", Path(to), f"{sop_instance_uid}.dcm")
+
+    def delete_study(self, study_instance_uid: str) -> Operation:
+        """Have a study and every instance in it deleted, and return the operation at once.
+
+        Rows that a stream has written to a table stay there.
+
+        Raises
+        ------
+        NotFound
+            The store has no such study.
+
+        Notes
+        -----
+        Healthcare API ``dicomStores.studies.delete``. Until it has ended nothing can be stored in the study at Google.
+        """
+        return self._delete(study_instance_uid, method="DeleteStudy")
+
+    def delete_series(self, study_instance_uid: str, series_instance_uid: str) -> Operation:
+        """Have a series and every instance in it deleted, and return the operation at once.
+
+        Raises
+        ------
+        NotFound
+            The store has no such series.
+
+        Notes
+        -----
+        Healthcare API ``dicomStores.studies.series.delete``.
+        """
+        return self._delete(study_instance_uid, series_instance_uid, method="DeleteSeries")
+
+    def delete_instance(self, study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str) -> None:
+        """Delete one instance; it is gone when this returns, though Google's searches may show it some seconds more.
+
+        Raises
+        ------
+        NotFound
+            The store has no such instance.
+
+        Notes
+        -----
+        Healthcare API ``dicomStores.studies.series.instances.delete``.
+        """
+        path = retrieve.instance_path(study_instance_uid, series_instance_uid, sop_instance_uid)
+        self._rest.json("DELETE", f"{self._web}/{path}")
+
+    def _delete(self, *uids: str, method: str) -> Operation:
+        return begin(self._connection, f"{self._web}/{retrieve.uid_path(*uids)}", None, method=method)

@@ -1,7 +1,7 @@
-"""How much is in a store, a study or a series.
+"""How much is in a store, a study or a series, and how an instance is stored.
 
-Source: Cloud Healthcare API v1, ``dicomStores.getDICOMStoreMetrics``, ``dicomWeb.studies.getStudyMetrics`` and
-``dicomWeb.studies.series.getSeriesMetrics``.
+Source: Cloud Healthcare API v1, ``dicomStores.getDICOMStoreMetrics``, ``dicomWeb.studies.getStudyMetrics``,
+``dicomWeb.studies.series.getSeriesMetrics`` and ``dicomWeb.studies.series.instances.getStorageInfo``.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 import pandas as pd
 
 from dicomkit.client.rest import Rest, quote_path
-from dicomkit.client.retrieve import uid_path
+from dicomkit.client.retrieve import instance_path, uid_path
 from dicomkit.errors import InvalidArgument
-from dicomkit.frames.columns import METRICS
+from dicomkit.frames.columns import METRICS, STORAGE_INFO
 from dicomkit.frames.tables import table
 
-__all__ = ["metrics"]
+__all__ = ["metrics", "storage_info"]
 
 
 def metrics(rest: Rest, store: str, study: str | None, series: str | None) -> pd.DataFrame:
@@ -50,6 +50,22 @@ def metrics(rest: Rest, store: str, study: str | None, series: str | None) -> pd
         "structured_size_bytes": _number(answer, "structuredStorageSizeBytes"),
     }
     return table(METRICS, {name: [value] for name, value in row.items()})
+
+
+def storage_info(rest: Rest, store: str, study: str, series: str, instance: str) -> pd.DataFrame:
+    """One row about how an instance is stored; see ``Store.storage_info``."""
+    answer = rest.json("GET", f"{quote_path(store)}/dicomWeb/{instance_path(study, series, instance)}:getStorageInfo")
+    blob = answer.get("blobStorageInfo", {})
+    row = {
+        "StudyInstanceUID": study,
+        "SeriesInstanceUID": series,
+        "SOPInstanceUID": instance,
+        "storage_class": blob.get("storageClass"),
+        "storage_class_update_time": blob.get("storageClassUpdateTime"),
+        "blob_size_bytes": _number(blob, "sizeBytes"),
+        "structured_size_bytes": _number(answer.get("structuredStorageInfo", {}), "sizeBytes"),
+    }
+    return table(STORAGE_INFO, {name: [value] for name, value in row.items()})
 
 
 def _number(answer: Mapping[str, Any], name: str) -> int:

@@ -12,7 +12,7 @@ from dicomkit.client.access import AccessControl
 from dicomkit.client.cards import card
 from dicomkit.client.connection import Connection
 from dicomkit.client.instances import Instances
-from dicomkit.client.metrics import metrics
+from dicomkit.client.metrics import metrics, storage_info
 from dicomkit.client.searches import Searches
 from dicomkit.errors import FailedPrecondition, InvalidArgument
 from dicomkit.names import DicomStoreName
@@ -176,6 +176,20 @@ class Store(Searches, Instances, AccessControl):
         Healthcare API ``getDICOMStoreMetrics``, ``getStudyMetrics`` and ``getSeriesMetrics``.
         """
         return metrics(self._rest, self.name, study_instance_uid, series_instance_uid)
+
+    def storage_info(self, study_instance_uid: str, series_instance_uid: str, sop_instance_uid: str) -> pd.DataFrame:
+        """Storage class and sizes of one instance: one row, columns ``frames.STORAGE_INFO``.
+
+        Raises
+        ------
+        NotFound
+            The store has no such instance.
+
+        Notes
+        -----
+        Healthcare API ``getStorageInfo``.
+        """
+        return storage_info(self._rest, self.name, study_instance_uid, series_instance_uid, sop_instance_uid)
 
     def stream_status(self) -> pd.DataFrame:
         """How far the streams to BigQuery are, one row per table, columns ``frames.STREAMS``.

@@ -33,7 +33,10 @@ __all__ = [
     "IAM",
     "INSTANCES",
     "METRICS",
+    "OPERATIONS",
+    "OPERATION_ERRORS",
     "SERIES",
+    "STORAGE_INFO",
     "STORES",
     "STREAMS",
     "STUDIES",
@@ -182,6 +185,35 @@ METRICS: tuple[Column, ...] = (
     Column(name="structured_size_bytes", dtype=INTEGER, unit="B", line="Size of the metadata kept beside them."),
 )
 """How much is in a store, or in a study or series of it."""
+
+STORAGE_INFO: tuple[Column, ...] = (
+    *_attributes("StudyInstanceUID SeriesInstanceUID SOPInstanceUID"),
+    Column(name="storage_class", dtype=TEXT, line="STANDARD, NEARLINE, COLDLINE or ARCHIVE."),
+    Column(name="storage_class_update_time", dtype=MOMENT, line="Since when it is in this class."),
+    Column(name="blob_size_bytes", dtype=INTEGER, unit="B", line="Size of the instance as it was received."),
+    Column(name="structured_size_bytes", dtype=INTEGER, unit="B", line="Size of the metadata kept beside it."),
+)
+"""How an instance is stored."""
+
+OPERATIONS: tuple[Column, ...] = (
+    Column(name="id", dtype=TEXT, line="Id of the operation in its dataset, for Dataset.operation."),
+    Column(name="method", dtype=TEXT, line="What it does, e.g. ImportDicomData."),
+    Column(name="state", dtype=TEXT, line="running, succeeded, failed or cancelled."),
+    Column(name="success", dtype=INTEGER, line="Things that are done."),
+    Column(name="failure", dtype=INTEGER, line="Things that could not be done; Operation.errors says why."),
+    Column(name="pending", dtype=INTEGER, line="Things that are left, as far as the server has counted."),
+    Column(name="create_time", dtype=MOMENT, line="When it began."),
+    Column(name="end_time", dtype=MOMENT, line="When it ended; missing while it runs."),
+    Column(name="error", dtype=TEXT, line="Why it failed, with the canonical code."),
+)
+"""The operations of a dataset."""
+
+OPERATION_ERRORS: tuple[Column, ...] = (
+    Column(name="source", dtype=TEXT, line="What could not be done: a URI, or the path of an instance."),
+    Column(name="reason", dtype=TEXT, line="Why."),
+    Column(name="code", dtype=TEXT, line="Canonical code, e.g. INVALID_ARGUMENT."),
+)
+"""What an operation could not do."""
 
 STREAMS: tuple[Column, ...] = (
     Column(name="table_uri", dtype=TEXT, line="The table, bq://project.dataset.table."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 
 import pytest
 
@@ -43,3 +44,26 @@ def test_bar_can_be_switched_off_and_on(capsys: pytest.CaptureFixture[str]) -> N
     with Progress(2, "loud", show=True) as bar:
         bar.advance(2)
     assert "loud" in capsys.readouterr().err
+
+
+def test_bar_follows_what_is_known_of_the_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    """A total that comes late, and one that changes."""
+    with Progress(None, "import", unit=" items", show=True, delay_s=0.001) as bar:
+        time.sleep(0.01)
+        bar.reach(1, 4)
+        bar.reach(2, 8)
+        bar._bar.refresh()
+        bar.reach(9, 9, "3 failed")
+        bar._bar.refresh()
+    shown = capsys.readouterr().err
+    assert "1/4" in shown
+    assert "2/8" in shown
+    assert "9/9" in shown
+    assert "3 failed" in shown
+
+
+def test_short_work_gets_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    """A bar that flickers up and goes tells nothing."""
+    with Progress(None, "import", show=True, delay_s=60) as bar:
+        bar.reach(1, 4)
+    assert capsys.readouterr().err == ""
