@@ -13,16 +13,16 @@ from typing import Any, Protocol
 
 import orjson
 
-from dicomkit.bigquery.schema import Field, SchemaIndex, index_of, merge, schema_for, unknown_fields
+from dicomkit.bigquery.schema import Field, SchemaIndex, index_of
 from dicomkit.bigquery.table_uri import TableReference
 from dicomkit.engine.crash_points import crash_point
+from dicomkit.engine.services.table_shape import TableShape
 from dicomkit.errors import AlreadyExists, ApiError, NotFound
 
 __all__ = ["TableService", "TableWriter"]
 
 _log = logging.getLogger(__name__)
 
-Row = dict[str, Any]
 Line = bytes
 """A row as JSON in one line."""
 
@@ -151,17 +151,13 @@ class TableWriter:
     def _make_room(self, table: TableReference, rows: Sequence[Line]) -> None:
         """See to it that the table exists and has a column for everything in *rows*."""
         known = self._tables.get(table) or self._look(table)
-        fields, index = (known.fields, known.index) if known else ([], {})
-        shape: Row = {}
+        shape = TableShape(known.fields, known.index) if known else TableShape()
         for line in rows:
             # One row at a time: unpacked, a batch would be ten times as large.
-            row = orjson.loads(line)
-            if unknown_fields(row, index):
-                _add_to(shape, row)
-                index = index_of(merge(fields, schema_for(shape)))
-        if known is not None and not shape:
+            shape.add(orjson.loads(line))
+        if known is not None and not shape.has_grown:
             return
-        merged = merge(fields, schema_for(shape))
+        merged = shape.fields
         if known is None:
             self._create(table, merged)
         else:
@@ -186,17 +182,6 @@ class TableWriter:
             raise ApiError(
                 "the table was made by somebody else just now; it is tried again", status=503, code="UNAVAILABLE"
             ) from exc
-
-
-def _add_to(shape: Row, row: Row) -> None:
-    """Bring the columns of *row*, and the items of its records, into *shape*, one row that needs what all need.
-
-    A table made for several rows then has its columns in the order of a table made for one.
-    """
-    for name, value in row.items():
-        known = shape.setdefault(name, [])
-        if type(value) is list and value and type(value[0]) is dict:
-            known.extend(value)
 
 
 def _reason(detail: Mapping[str, Any]) -> str:
