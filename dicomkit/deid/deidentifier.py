@@ -6,7 +6,8 @@ Source: DICOM PS3.15 Annex E, PS3.10 section 7.1 (preamble, file meta informatio
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
 
@@ -87,20 +88,23 @@ class Deidentifier:
         DicomFormatError
             pydicom cannot read or write it.
         """
-        try:
+        with _told_without_values("rewritten"):
             dataset = dcmread(BytesIO(buffer), force=True)
             self.apply(dataset)
             out = BytesIO()
             dcmwrite(out, dataset, enforce_file_format=True)
-        except (
-            *(ValueError, TypeError, LookupError, AttributeError, EOFError, OSError, NotImplementedError),
-            *(ArithmeticError, RecursionError, struct.error, InvalidDicomError, BytesLengthException),
-        ) as error:
-            if isinstance(error, Unimplemented | DicomFormatError):
-                raise
-            # The texts of pydicom's errors may hold values.
-            raise DicomFormatError(f"the instance cannot be rewritten ({type(error).__name__})") from None
         return out.getvalue()
+
+    def preview_of(self, buffer: bytes) -> list[PreviewRow]:
+        """What :meth:`instance` would do to each attribute of a file, in the order of the file.
+
+        Raises
+        ------
+        DicomFormatError
+            pydicom cannot read it.
+        """
+        with _told_without_values("read"):
+            return self.preview(dcmread(BytesIO(buffer), force=True))
 
     def apply(self, dataset: FileDataset) -> None:
         """De-identify a dataset in place, its file meta information and preamble included."""
@@ -122,21 +126,24 @@ class Deidentifier:
         self._check(dataset)
         rows = []
         if getattr(dataset, "preamble", None):
-            rows.append(PreviewRow("", "FilePreamble", "empty", "may hold anything"))
-        meta = getattr(dataset, "file_meta", None)
+            rows.append(PreviewRow("", "FilePreamble", "", "empty", "may hold anything"))
+        meta: Any = getattr(dataset, "file_meta", None)
         for tag in sorted(meta.keys()) if meta is not None else ():
             step = self._rules.decide_meta(_tag8(tag))
-            rows.append(PreviewRow(_tag8(tag), _name(tag), step.action, step.reason))
+            rows.append(PreviewRow(_tag8(tag), _name(tag), element_vr(meta, tag), step.action, step.reason))
 
-        def tell(_item: Dataset, tag: BaseTag, _vr: str, step: Step, path: str) -> None:
-            rows.append(PreviewRow(_tag8(tag), path, step.action, step.reason))
+        def tell(_item: Dataset, tag: BaseTag, vr: str, step: Step, path: str) -> None:
+            rows.append(PreviewRow(_tag8(tag), path, vr, step.action, step.reason))
 
         self._walk(dataset, tell)
         marks = Dataset()
         mark(marks, self._rules, shifted=self._texts.shifts_dates is not None, burned_in=False)
-        marked = {_tag8(tag): _name(tag) for tag in sorted(marks.keys())}
-        rows = [row for row in rows if row.path not in marked.values()]
-        return rows + [PreviewRow(tag, name, "set", "says what was done") for tag, name in marked.items()]
+        marked = [
+            PreviewRow(_tag8(tag), _name(tag), marks[tag].VR, "set", "says what was done")
+            for tag in sorted(marks.keys())
+        ]
+        names = {row.path for row in marked}
+        return [row for row in rows if row.path not in names] + marked
 
     def _check(self, dataset: Dataset) -> None:
         if Tag("DirectoryRecordSequence") in dataset:
@@ -158,6 +165,9 @@ class Deidentifier:
         for tag in sorted(dataset.keys()):
             vr = element_vr(dataset, tag)
             step = self._rules.decide(_tag8(tag), vr, cleaned=cleaned)
+            judged = step.action == "keep" and vr != "SQ" and self._rules.profile == "basic"
+            if judged and not is_sound(dataset, tag, vr):
+                step = Step("remap" if vr == "UI" else "empty", "holds what its VR does not allow")
             name = path + _name(tag)
             visit(dataset, tag, vr, step, name)
             if vr != "SQ" or step.action not in ("keep", "replace"):
@@ -168,8 +178,6 @@ class Deidentifier:
 
     def _act(self, dataset: Dataset, tag: BaseTag, vr: str, step: Step, days: int) -> None:
         action = step.action
-        if action == "keep" and vr != "SQ" and self._rules.profile == "basic" and not is_sound(dataset, tag, vr):
-            action = "remap" if vr == "UI" else "empty"  # what looks harmless by its VR holds something else
         if action == "remove":
             del dataset[tag]
         elif action == "empty":
@@ -235,6 +243,20 @@ def preview(dataset: Dataset, config: DeidentifyConfig) -> list[PreviewRow]:
         The config asks for what is not there; the message names it.
     """
     return Deidentifier(config, key=bytes(16)).preview(dataset)  # no key shows in a preview
+
+
+@contextmanager
+def _told_without_values(verb: str) -> Iterator[None]:
+    """Raise ``DicomFormatError`` in place of pydicom's errors, whose texts may hold values."""
+    try:
+        yield
+    except (
+        *(ValueError, TypeError, LookupError, AttributeError, EOFError, OSError, NotImplementedError),
+        *(ArithmeticError, RecursionError, struct.error, InvalidDicomError, BytesLengthException),
+    ) as error:
+        if isinstance(error, Unimplemented | DicomFormatError):
+            raise
+        raise DicomFormatError(f"the instance cannot be {verb} ({type(error).__name__})") from None
 
 
 def _tag8(tag: int) -> str:

@@ -57,6 +57,19 @@ _FREE_TEXT = frozenset({"LT", "ST", "UT"})
 _TELLING = ("Comment", "Comments", "Description")
 _CODE = frozenset({*VALUES, "00080102", "00080103", "00080104"})
 """Elements of a code, which are made safe together."""
+_ALSO: dict[str, Action] = {
+    # Not in E.1-1. They say where equipment stands and who it is, hold what an earlier de-identification had
+    # encrypted, or are typed by people.
+    **dict.fromkeys(("DeviceID", "GridID", "RadiationMachineName", "AcquisitionProtocolName", "ImageID"), "empty"),
+    **dict.fromkeys(("AuthorizationEquipmentCertificationNumber", "NTPSourceAddress", "ContactDisplayName"), "empty"),
+    **dict.fromkeys(("HangingProtocolCreator", "HangingProtocolUserGroupName", "StorageMediaFileSetID"), "empty"),
+    **dict.fromkeys(("SubstanceAdministrationNotes", "SubstanceAdministrationDeviceID", "AssessmentSetID"), "empty"),
+    **dict.fromkeys(("OwnerID", "BoardingPassID", "ItineraryID", "ItineraryIDAssigningAuthority"), "empty"),
+    **dict.fromkeys(("RouteID", "RouteIDAssigningAuthority", "CarrierID", "AssignedLocation"), "empty"),
+    **dict.fromkeys(("EncryptedAttributesSequence", "EncryptedContent"), "remove"),
+}
+"""What the Basic Profile here takes away besides: a keyword and what happens to it."""
+
 _LEAVES = TEXT_VRS | {"AS", "DA", "DT", "TM", "UR", "OB", "OW", "UN"}
 """VRs that can hold words or dates."""
 
@@ -198,10 +211,17 @@ class Rules:
             return Step("remove", "retired, and not judged by PS3.15 E.1-1")
         if vr in _LEAVES and tag.startswith("0010"):
             return Step("remove", "about the patient, and not judged by PS3.15 E.1-1")
+        also = _ALSO.get(keyword_of(tag) or "")
+        if also is not None:
+            return Step(also, "an identity that PS3.15 E.1-1 does not name")
+        if "AE" in (vr, known) or (known == "UR" and tag not in _CODE):
+            return Step("remove", "a network address or a path, in which UIDs and names may stand")
         if cleaned and tag in _CODE:
             return Step("recode", "code in structured content: the standard's own meaning, or a pseudonym")
         if cleaned and vr in _LEAVES:
             return Step("replace", "in content that PS3.15 E.1-1 replaces")
+        if vr in STRICT_VRS or known in STRICT_VRS:
+            return Step("replace", "a date, a time or an age that PS3.15 E.1-1 does not name")
         if "PN" in (vr, known):
             return Step("empty", "a name that PS3.15 E.1-1 does not name")
         if vr in _FREE_TEXT or known in _FREE_TEXT:

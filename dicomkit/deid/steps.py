@@ -29,5 +29,7 @@ class PreviewRow(NamedTuple):
     """Eight upper-case hex digits; empty for the preamble."""
     path: str
     """Keywords from the top, as in ``ReferencedSeriesSequence[0].SeriesInstanceUID``."""
+    vr: str
+    """VR in the file, or that of the dictionary where the file has none; empty for the preamble."""
     action: str
     reason: str
