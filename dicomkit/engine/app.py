@@ -19,6 +19,7 @@ from werkzeug.exceptions import NotFound as NoRoute
 from werkzeug.routing import Map
 from werkzeug.wrappers import Request, Response
 
+from dicomkit.engine.access import METHOD_ID, caller_of
 from dicomkit.engine.handlers import all_routes
 from dicomkit.engine.home import Home
 from dicomkit.engine.persistence.blobs import SEGMENT_BYTES
@@ -154,7 +155,8 @@ class Engine:
         method_id = "-"
         try:
             route, path = self._route(request)
-            method_id = route.method_id
+            method_id = environ[METHOD_ID] = route.method_id
+            self.iam.authorize(caller_of(request), method_id, path)
             response = route.handler(self, request, **path)
         except Exception as exc:  # noqa: BLE001 - the one place where an error becomes an answer
             response = _error_response(exc, method_id)

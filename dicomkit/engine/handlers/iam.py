@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Request, Response
 
+from dicomkit.engine.access import caller_of
 from dicomkit.engine.routes import DATASET, STORE, Route
 from dicomkit.engine.wire import dataset_name, json_response, read_json, store_name
 from dicomkit.errors import InvalidArgument
@@ -38,7 +39,7 @@ def _routes(prefix: str, rule: str, name: Namer) -> tuple[Route, ...]:
         return json_response(request, engine.iam.set(name(**path), read_json(request)))
 
     def test(engine: Engine, request: Request, **path: str) -> Response:
-        held = engine.iam.test(name(**path), read_json(request))
+        held = engine.iam.test(name(**path), read_json(request), caller_of(request))
         return json_response(request, {"permissions": held} if held else {})
 
     return (

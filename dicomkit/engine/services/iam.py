@@ -1,22 +1,28 @@
-"""IAM policies of datasets and DICOM stores.
+"""IAM policies of datasets and DICOM stores: kept, answered, and asked what a caller may do.
 
-Policies are kept and answered, and no caller is denied anything by them: whoever reaches this engine is its owner.
-Source: Cloud Healthcare API v1, getIamPolicy, setIamPolicy and testIamPermissions; IAM, "Policy" (etag).
+The owner may do everything, and costs no look at a policy. Others may do what the policies of the store and of its
+dataset grant them. Above a dataset there are no policies here, so that what needs a permission on the project, making
+and listing datasets and all of BigQuery, is the owner's alone.
+
+Source: Cloud Healthcare API v1, getIamPolicy, setIamPolicy and testIamPermissions; "Access control" (which permission
+on which resource); IAM, "Policy" (etag, inheritance).
 """
 
 from __future__ import annotations
 
 import base64
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
+from dicomkit.engine.access import OWNER, Caller
 from dicomkit.engine.persistence import catalog
 from dicomkit.engine.persistence.database import Connection
 from dicomkit.engine.persistence.policies import Kind, policy, set_policy
 from dicomkit.engine.persistence.storage import Storage
-from dicomkit.errors import Aborted, InvalidArgument, NotFound, Unimplemented
+from dicomkit.errors import Aborted, InvalidArgument, NotFound, PermissionDenied, Unimplemented
 from dicomkit.names import DatasetName, DicomStoreName
 from dicomkit.resources import Policy, apply_mask
 from dicomkit.resources._json import located
@@ -27,11 +33,11 @@ from dicomkit.resources.policy import (
     check_version,
     etag_bytes,
 )
-from dicomkit.resources.roles import PERMISSIONS, check_predefined
+from dicomkit.resources.roles import METHODS, PERMISSIONS, ROLES, check_predefined
 
 __all__ = ["CONFLICT", "MAX_BYTES", "Iam"]
 
-EMPTY = {"etag": "ACAB"}
+EMPTY: dict[str, Any] = {"etag": "ACAB"}
 """The policy of a resource that never had one, as Google answers it."""
 
 CONFLICT = "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff."
@@ -100,16 +106,75 @@ class Iam:
             set_policy(connection, kind, key, result)
         return result
 
-    def test(self, name: DatasetName | DicomStoreName, body: dict[str, Any]) -> list[str]:
+    def test(self, name: DatasetName | DicomStoreName, body: dict[str, Any], caller: Caller = OWNER) -> list[str]:
         """Which of the permissions in *body* the caller holds on a resource: none on one that does not exist."""
         asked = TestIamPermissionsRequest.from_api(body, strict=True).permissions or ()
-        try:
-            with self._storage.database.read() as connection:
+        with self._storage.database.read() as connection:
+            try:
                 _key(connection, name)
+            except NotFound:
+                return []
+            held = PERMISSIONS if caller.is_owner else _held(connection, caller, name)
+        return [permission for permission in dict.fromkeys(asked) if permission in held]
+
+    def authorize(self, caller: Caller, method_id: str, path: Mapping[str, str]) -> None:
+        """Raise unless *caller* may call a method; *path* holds the variables of the route.
+
+        Raises
+        ------
+        PermissionDenied
+            It may not, or the resource does not exist and the caller is none who may know.
+        InvalidArgument
+            A name in the path has no valid form.
+        """
+        if caller.is_owner:
+            return
+        needs = METHODS[method_id]
+        if needs.permission is None:
+            return
+        if needs.on == "project":
+            raise _denied(needs.permission, f"projects/{path['project']}")
+        dataset = DatasetName(path["project"], path["location"], path["dataset"])
+        self.require(caller, needs.permission, dataset.store(path["store"]) if needs.on == "store" else dataset)
+
+    def require(self, caller: Caller, permission: str, name: DatasetName | DicomStoreName) -> None:
+        """Raise ``PermissionDenied`` unless *caller* holds a permission on a resource."""
+        if caller.is_owner:
+            return
+        with self._storage.database.read() as connection:
+            held = _held(connection, caller, name)
+        if permission not in held:
+            raise _denied(permission, str(name))
+
+
+def _held(connection: Connection, caller: Caller, name: DatasetName | DicomStoreName) -> set[str]:
+    """The permissions that the policies of a resource and of what it is in grant; of what is missing, none.
+
+    A store that is missing still inherits from its dataset: who may read every store of it is told that there is none.
+    """
+    names = caller.names
+    held: set[str] = set()
+    for each in (name.dataset, name) if isinstance(name, DicomStoreName) else (name,):
+        try:
+            found = policy(connection, *_key(connection, each))
         except NotFound:
-            return []
-        # The caller is the owner, who holds every permission that there is.
-        return [permission for permission in dict.fromkeys(asked) if permission in PERMISSIONS]
+            break
+        for binding in (found or EMPTY).get("bindings", ()):
+            if "condition" not in binding and any(member.lower() in names for member in binding["members"]):
+                held |= ROLES.get(binding["role"], frozenset())
+    return held
+
+
+def _denied(permission: str, resource: str) -> PermissionDenied:
+    """The same answer for what is missing and for what is there, so that nobody learns which names are taken."""
+    info = {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": "IAM_PERMISSION_DENIED",
+        "domain": "iam.googleapis.com",
+        "metadata": {"permission": permission, "resource": resource},
+    }
+    message = f"Permission '{permission}' denied on resource '{resource}' (or it may not exist)."
+    return PermissionDenied(message, details=[info])
 
 
 def _check(changed: Policy) -> None:
