@@ -26,7 +26,6 @@ _PIXELS = "frames, renderings and bulk data come with the pixel decoders"
 
 HOLES: dict[str, str] = {
     "datasets.deidentify": "needs the profiles of PS3.15",
-    f"{_STORES}.import": "needs operations that run for long",
     f"{_STORES}.export": "needs operations that run for long",
     f"{_STORES}.deidentify": "needs the profiles of PS3.15",
     f"{_STORES}.setBlobStorageSettings": "needs operations that run for long",
@@ -80,6 +79,7 @@ _BY_INSTANCE = "the client reads and keeps single instances"
 _RAW = "by Dataset.session: "
 
 NO_VERB: dict[str, str] = {
+    f"{_STORES}.import": f"{_RAW}the client's own Operation is yet to come",
     "get": f"{_RAW}a location is a part of the name that connect takes",
     "list": f"{_RAW}a location is a part of the name that connect takes",
     "datasets.list": f"{_RAW}a Dataset is one dataset",

@@ -31,6 +31,7 @@ from dicomkit.engine.services.compaction import Compaction
 from dicomkit.engine.services.datasets import Datasets
 from dicomkit.engine.services.dicom_stores import DicomStores
 from dicomkit.engine.services.iam import Iam
+from dicomkit.engine.services.imports import Imports
 from dicomkit.engine.services.ingest import Ingest
 from dicomkit.engine.services.metrics import Metrics
 from dicomkit.engine.services.notifications import Notifications
@@ -123,6 +124,8 @@ class Engine:
         self.streaming = Streaming(self.storage, lambda: TableWriter(warehouse.service(), make_datasets=make_datasets))
         self.dicom_stores = DicomStores(self.storage, self.removal, self.notifications, self.streaming.warm_up)
         self.ingest = Ingest(self.storage, self.notifications, self.streaming.notify)
+        self.imports = Imports(self.storage, self.ingest, self.buckets)
+        self.imports.register(self.operations)
         self.operations.register(removal.STUDY, "dicomweb.DicomWebService.DeleteStudy", self.removal.work)
         self.operations.register(removal.SERIES, "dicomweb.DicomWebService.DeleteSeries", self.removal.work)
         self.operations.resume()

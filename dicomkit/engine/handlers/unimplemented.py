@@ -30,7 +30,6 @@ _INSTANCE = f"{_SERIES}/instances/<instance>"
 
 ROUTES = (
     _route(f"{_ID}.datasets.deidentify", "POST", f"{DATASET}:deidentify"),
-    _route(f"{_STORES}.import", "POST", f"{STORE}:import"),
     _route(f"{_STORES}.export", "POST", f"{STORE}:export"),
     _route(f"{_STORES}.deidentify", "POST", f"{STORE}:deidentify"),
     _route(f"{_STORES}.setBlobStorageSettings", "POST", f"{STORE}:setBlobStorageSettings"),
