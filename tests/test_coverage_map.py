@@ -25,9 +25,7 @@ _STORES = "datasets.dicomStores"
 _PIXELS = "frames, renderings and bulk data come with the pixel decoders"
 
 HOLES: dict[str, str] = {
-    "datasets.deidentify": "needs the profiles of PS3.15",
     f"{_STORES}.export": "needs operations that run for long",
-    f"{_STORES}.deidentify": "needs the profiles of PS3.15",
     f"{_STORES}.setBlobStorageSettings": "needs operations that run for long",
     f"{_STORES}.dicomWeb.studies.setBlobStorageSettings": "needs operations that run for long",
     f"{_STORES}.studies.series.instances.retrieveRendered": _PIXELS,
@@ -79,6 +77,8 @@ _BY_INSTANCE = "the client reads and keeps single instances"
 _RAW = "by Dataset.session: "
 
 NO_VERB: dict[str, str] = {
+    "datasets.deidentify": f"{_RAW}the client's verb is yet to come",
+    f"{_STORES}.deidentify": f"{_RAW}the client's verb is yet to come",
     f"{_STORES}.import": f"{_RAW}the client's own Operation is yet to come",
     "get": f"{_RAW}a location is a part of the name that connect takes",
     "list": f"{_RAW}a location is a part of the name that connect takes",

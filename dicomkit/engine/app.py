@@ -29,6 +29,9 @@ from dicomkit.engine.services import removal
 from dicomkit.engine.services.buckets import Buckets
 from dicomkit.engine.services.compaction import Compaction
 from dicomkit.engine.services.datasets import Datasets
+from dicomkit.engine.services.deidentification import METHODS as DEIDENTIFICATIONS
+from dicomkit.engine.services.deidentification import Deidentification
+from dicomkit.engine.services.deidentify_preview import DeidentifyPreview
 from dicomkit.engine.services.dicom_stores import DicomStores
 from dicomkit.engine.services.iam import Iam
 from dicomkit.engine.services.imports import Imports
@@ -128,6 +131,10 @@ class Engine:
         self.imports.register(self.operations)
         self.operations.register(removal.STUDY, "dicomweb.DicomWebService.DeleteStudy", self.removal.work)
         self.operations.register(removal.SERIES, "dicomweb.DicomWebService.DeleteSeries", self.removal.work)
+        self.deidentification = Deidentification(self.storage, self.retrieve, self.ingest, self.buckets)
+        self.deidentify_preview = DeidentifyPreview(self.storage, self.retrieve, self.buckets)
+        for kind, method in DEIDENTIFICATIONS.items():
+            self.operations.register(kind, method, self.deidentification.work)
         self.operations.resume()
         self._map = _route_map()
         self._close = weakref.finalize(

@@ -126,7 +126,14 @@ METHODS: dict[str, Needs] = {
             "studies.series.instances.delete": "healthcare.dicomStores.dicomWebDelete",
         },
     ),
-    **_methods("dicomkit", "store", {"streamStatus drainStreams": "healthcare.dicomStores.get"}),
+    **_methods(
+        "dicomkit",
+        "store",
+        {
+            "streamStatus drainStreams": "healthcare.dicomStores.get",
+            "previewDeidentify": "healthcare.dicomStores.deidentify",
+        },
+    ),
     **_methods("dicomkit", "dataset", {"operationErrors": "healthcare.operations.get"}),
     **_methods("dicomkit", "project", {"topics": "pubsub.topics.list", "messages": "pubsub.subscriptions.consume"}),
     **_methods(

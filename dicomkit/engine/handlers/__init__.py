@@ -5,6 +5,7 @@ from __future__ import annotations
 from dicomkit.engine.handlers import (
     bigquery,
     datasets,
+    deidentify,
     dicom_stores,
     dicomweb_retrieve,
     dicomweb_search,
@@ -35,6 +36,7 @@ def all_routes() -> tuple[Route, ...]:
         *dicomweb_search.ROUTES,
         *dicomweb_retrieve.ROUTES,
         *metrics.ROUTES,
+        *deidentify.ROUTES,
         *iam.ROUTES,
         *own.ROUTES,
         *topics.ROUTES,

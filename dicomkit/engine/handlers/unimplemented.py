@@ -29,9 +29,7 @@ _SERIES = f"{_STUDY}/series/<series>"
 _INSTANCE = f"{_SERIES}/instances/<instance>"
 
 ROUTES = (
-    _route(f"{_ID}.datasets.deidentify", "POST", f"{DATASET}:deidentify"),
     _route(f"{_STORES}.export", "POST", f"{STORE}:export"),
-    _route(f"{_STORES}.deidentify", "POST", f"{STORE}:deidentify"),
     _route(f"{_STORES}.setBlobStorageSettings", "POST", f"{STORE}:setBlobStorageSettings"),
     *(
         _route(f"{_STORES}.dicomWeb.studies.setBlobStorageSettings", "POST", f"{rule}:setBlobStorageSettings")

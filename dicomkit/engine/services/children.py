@@ -1,0 +1,162 @@
+"""Processes that compute for this one, with whatever a hostile file does to them.
+
+Each is a fresh interpreter that speaks in blocks over its pipes. A fork of a process with threads may hang, and
+``multiprocessing``'s fresh ones run the main script again. One that takes too long or dies is replaced, and what it
+was doing fails.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import suppress
+from typing import BinaryIO, cast
+
+from dicomkit.deid.child import OK, read_block, write_block
+from dicomkit.errors import DicomFormatError, Unavailable
+
+__all__ = ["Children", "cpus", "result_of"]
+
+MAX_CHILDREN = 8
+
+POLL_S = 0.1
+"""How often somebody who waits looks whether to go on waiting."""
+
+
+def cpus() -> int:
+    """How many processors this process may use, and no more than make sense here."""
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(found, MAX_CHILDREN))
+
+
+class Children:
+    """A few processes that all do the same; started when there is work for them.
+
+    Parameters
+    ----------
+    module
+        What they run: its ``main`` reads blocks from the standard input, and answers each but the first.
+    first
+        The first block, which tells each what is to be done. Secrets go here.
+    count
+        How many there are at most.
+    limit_s
+        How long one request may take.
+    """
+
+    def __init__(self, module: str, first: bytes, *, count: int, limit_s: float) -> None:
+        self._module = module
+        self._first = first
+        self._limit_s = limit_s
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._closed = False
+        # A thread per process, blocked in its pipes: whoever waits for it can kill the process at any time.
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="dicomkit-children")
+
+    def submit(self, request: bytes) -> Future[bytes]:
+        """Have one request answered.
+
+        The future raises ``DicomFormatError`` when the child says that it cannot be done, takes too long, or dies.
+        """
+        return self._threads.submit(self._answer, request)
+
+    def close(self) -> None:
+        """End all of them at once, whatever they are doing."""
+        with self._lock:
+            self._closed = True
+            for process in self._running:
+                process.kill()
+        self._threads.shutdown(cancel_futures=True)
+        with self._lock:
+            for process in self._running:
+                _bury(process)
+            self._running.clear()
+
+    def __enter__(self) -> Children:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def _answer(self, request: bytes) -> bytes:
+        process = self._process()
+        is_late = threading.Event()
+
+        def stop() -> None:
+            is_late.set()
+            process.kill()
+
+        timer = threading.Timer(self._limit_s, stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            write_block(cast(BinaryIO, process.stdin), request)
+            answer = read_block(cast(BinaryIO, process.stdout))
+        except OSError:
+            answer = None  # it died before it had read everything
+        finally:
+            timer.cancel()
+        if answer is None:
+            self._forget(process)
+            why = f"took longer than {self._limit_s:g} s" if is_late.is_set() else "ended the process that worked on it"
+            raise DicomFormatError(f"the instance {why}")
+        if answer[:1] != OK:
+            raise DicomFormatError(answer[1:].decode("utf-8", "replace"))
+        return answer[1:]
+
+    def _process(self) -> subprocess.Popen[bytes]:
+        found: subprocess.Popen[bytes] | None = getattr(self._local, "process", None)
+        if found is not None and found.poll() is None:
+            return found
+        if found is not None:
+            self._forget(found)
+        code = f"from {self._module} import main; main()"
+        with self._lock:
+            if self._closed:
+                raise Unavailable("the work is being stopped")
+            process = subprocess.Popen(  # noqa: S603 - this very interpreter, with code of this package
+                [sys.executable, "-P", "-c", code],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            )
+            self._running.add(process)
+        self._local.process = process
+        with suppress(OSError):  # its first request fails as well, and says so
+            write_block(cast(BinaryIO, process.stdin), self._first)
+        return process
+
+    def _forget(self, process: subprocess.Popen[bytes]) -> None:
+        self._local.process = None
+        process.kill()
+        _bury(process)
+        with self._lock:
+            self._running.discard(process)
+
+
+def _bury(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a process that was killed, and close its pipes."""
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(OSError):  # what was still to be written has nobody to read it
+                pipe.close()
+
+
+def result_of(future: Future[bytes], check: Callable[[], None]) -> bytes:
+    """Wait for a child's answer, and call *check* meanwhile; what it raises is passed on."""
+    while True:
+        check()
+        try:
+            return future.result(POLL_S)
+        except NotYet:
+            if future.done():
+                raise
