@@ -25,7 +25,7 @@ from dicomkit.engine.home import Home
 from dicomkit.engine.persistence.blobs import SEGMENT_BYTES
 from dicomkit.engine.persistence.storage import Storage
 from dicomkit.engine.routes import Route, url_map
-from dicomkit.engine.services import removal
+from dicomkit.engine.services import pubsub, removal
 from dicomkit.engine.services.buckets import Buckets
 from dicomkit.engine.services.compaction import Compaction
 from dicomkit.engine.services.datasets import Datasets
@@ -39,6 +39,7 @@ from dicomkit.engine.services.ingest import Ingest
 from dicomkit.engine.services.metrics import Metrics
 from dicomkit.engine.services.notifications import Notifications
 from dicomkit.engine.services.operations import Operations
+from dicomkit.engine.services.publishing import Publishing
 from dicomkit.engine.services.removal import Removal
 from dicomkit.engine.services.retrieve import Retrieve
 from dicomkit.engine.services.search import Search
@@ -84,7 +85,8 @@ class Engine:
         Size at which a blob file that instances share is sealed. Small ones are for tests.
     credentials
         Of google-auth. Only with them are services of Google Cloud used: Cloud Storage for ``gs://`` buckets that are
-        no folder in ``buckets/``.
+        no folder in ``buckets/``, and Pub/Sub for the topics that stores notify. With ``PUBSUB_EMULATOR_HOST`` in the
+        environment the latter go to an emulator, with and without credentials.
 
     Raises
     ------
@@ -116,7 +118,9 @@ class Engine:
         self.buckets = Buckets(self.home.buckets, credentials)
         # Nothing below refers to the engine, so that one that is forgotten is closed and its folder freed.
         self.compaction = Compaction(self.storage)
-        self.notifications = Notifications(self.storage)
+        forward = pubsub.sender(credentials)
+        self.publishing = Publishing(self.storage, forward) if forward is not None else None
+        self.notifications = Notifications(self.storage, self.publishing)
         self.removal = Removal(self.storage, self.notifications, self.compaction.notify)
         self.datasets = Datasets(self.storage, self.operations, self.removal)
         self.iam = Iam(self.storage)
@@ -138,7 +142,15 @@ class Engine:
         self.operations.resume()
         self._map = _route_map()
         self._close = weakref.finalize(
-            self, _close, self.operations, self.compaction, self.streaming, warehouse, self.storage, self.home
+            self,
+            _close,
+            self.operations,
+            self.compaction,
+            self.streaming,
+            self.publishing,
+            warehouse,
+            self.storage,
+            self.home,
         )
 
     @property
@@ -147,7 +159,7 @@ class Engine:
         return self._warehouse.service()
 
     def close(self) -> None:
-        """Deliver what is waiting for a table, within a limit, and let go of the folder."""
+        """Deliver what is waiting for a table or for Pub/Sub, within a limit, and let go of the folder."""
         self._close()
 
     def __enter__(self) -> Engine:
@@ -225,6 +237,7 @@ def _close(
     operations: Operations,
     compaction: Compaction,
     streaming: Streaming,
+    publishing: Publishing | None,
     warehouse: _Warehouse,
     storage: Storage,
     home: Home,
@@ -233,6 +246,8 @@ def _close(
         operations.close()
         compaction.close()
         streaming.close()
+        if publishing is not None:
+            publishing.close()
     finally:
         try:
             warehouse.close()

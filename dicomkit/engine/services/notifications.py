@@ -13,15 +13,18 @@ from __future__ import annotations
 import base64
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from dicomkit.engine.persistence import messages as rows
 from dicomkit.engine.persistence.database import Connection
 from dicomkit.engine.persistence.index import NewInstance
-from dicomkit.engine.persistence.messages import Change, Message
+from dicomkit.engine.persistence.messages import Change
 from dicomkit.engine.persistence.storage import Storage
+from dicomkit.engine.services.publishing import Publishing
+from dicomkit.engine.services.pubsub import check_installed
+from dicomkit.engine.services.pubsub_message import attributes, data, moment
 from dicomkit.errors import NotFound
 from dicomkit.names import DicomStoreName
 from dicomkit.resources.notification import check_topic
@@ -34,8 +37,6 @@ __all__ = [
     "STORE",
     "Audience",
     "Notifications",
-    "attributes",
-    "data",
 ]
 
 _log = logging.getLogger(__name__)
@@ -59,8 +60,6 @@ KEPT_MESSAGES = 1_000_000
 """Most messages of a topic, beside those that wait for Pub/Sub."""
 
 _CLEAN_EVERY_S = 3600.0
-_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Audience(NamedTuple):
@@ -100,22 +99,30 @@ class Notifications:
     ----------
     storage
         The home's files.
-    on_messages
-        Called when messages that are to be forwarded have been committed; ``None`` keeps them in the home only.
+    publishing
+        What forwards messages; without it they are kept in the home only.
     """
 
-    def __init__(self, storage: Storage, on_messages: Callable[[], None] | None = None) -> None:
+    def __init__(self, storage: Storage, publishing: Publishing | None = None) -> None:
         self._storage = storage
-        self._on_messages = on_messages
+        self._publishing = publishing
         with storage.database.write() as connection:
             self._clean(connection, time.time())
 
     # Called inside the transaction of a change
 
     def set_topics(self, connection: Connection, resource: Mapping[str, Any]) -> None:
-        """A store has been given this configuration: its topics are there from now on."""
+        """A store has been given this configuration: its topics are there from now on.
+
+        Raises
+        ------
+        SetupError
+            Messages are to be forwarded, and what does that is not installed.
+        """
         audience = Audience.of(resource)
         if audience:
+            if self._publishing is not None:
+                check_installed()
             rows.add_topics(connection, filter(None, (*audience.topics, audience.older)))
 
     def stored(
@@ -160,8 +167,10 @@ class Notifications:
     def _tell(
         self, connection: Connection, name: DicomStoreName, audience: Audience, action: str, changes: list[Change]
     ) -> None:
+        if not changes:
+            return
         now = time.time()
-        published, waiting = int(now * 1e6), self._on_messages is not None
+        published, waiting = int(now * 1e6), self._publishing is not None
         if audience.topics:
             rows.add(connection, audience.topics, str(name), action, changes, published=published, waiting=waiting)
         elif audience.hears_by_name(action):
@@ -170,8 +179,8 @@ class Notifications:
             return
         if now >= self._clean_at:
             self._clean(connection, now)
-        if self._on_messages is not None:
-            self._storage.database.after_commit(self._on_messages)
+        if self._publishing is not None:
+            self._storage.database.after_commit(self._publishing.notify)
 
     def _clean(self, connection: Connection, now: float) -> None:
         lost = rows.forget(
@@ -210,7 +219,7 @@ class Notifications:
                 "data": base64.b64encode(data(message).encode()).decode(),
                 "attributes": attributes(message),
                 "messageId": str(message.number),
-                "publishTime": _moment(message.published),
+                "publishTime": moment(message.published),
             }
             for message in found
         ]
@@ -225,45 +234,8 @@ class Notifications:
                 "messages": row.count,
                 "waiting": row.waiting,
                 "delivered": row.delivered,
-                "oldestWaitingTime": None if row.oldest_waiting is None else _moment(row.oldest_waiting),
+                "oldestWaitingTime": None if row.oldest_waiting is None else moment(row.oldest_waiting),
                 "lastError": row.stall,
             }
             for row in found
         ]
-
-
-def data(message: Message) -> str:
-    """What a message says: the name of the instance."""
-    change = message.change
-    return f"{message.store}/dicomWeb/studies/{change.study_uid}/series/{change.series_uid}/instances/{change.sop_uid}"
-
-
-def attributes(message: Message) -> dict[str, str]:
-    """Attributes of a message; none for the older form, and none without a value."""
-    if message.action is None:
-        return {}
-    change = message.change
-    named = {
-        "action": message.action,
-        "lastUpdatedTime": _rfc1123(change.updated),
-        "storeName": message.store,
-        "studyInstanceUID": change.study_uid,
-        "seriesInstanceUID": change.series_uid,
-        "sopInstanceUID": change.sop_uid,
-        # Base64 of the time in nanoseconds, as in the page's example.
-        "versionId": base64.b64encode(f"{change.updated}000".encode()).decode().rstrip("="),
-        "modality": change.modality,
-        "storageClass": change.storage_class,
-        "previousStorageClass": change.previous_storage_class,
-    }
-    return {key: value for key, value in named.items() if value}
-
-
-def _moment(microseconds: int) -> str:
-    return datetime.fromtimestamp(microseconds / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _rfc1123(microseconds: int) -> str:
-    """A time as the page writes it, whatever the locale: ``Mon, 01 Jan 2020 00:00:00 UTC``."""
-    at = datetime.fromtimestamp(microseconds // 1_000_000, UTC)
-    return f"{_WEEKDAYS[at.weekday()]}, {at.day:02} {_MONTHS[at.month - 1]} {at:%Y %H:%M:%S} UTC"
