@@ -17,12 +17,13 @@ from xml.sax.saxutils import escape, quoteattr
 import orjson
 from werkzeug.wrappers import Request, Response
 
+from dicomkit.dicom.json_instances import instances_of
 from dicomkit.dicom.media_type import parse_media_type
 from dicomkit.dicom.multipart import Part, parts, whole
 from dicomkit.engine.accept import not_acceptable, wants
 from dicomkit.engine.routes import WEB, Route
 from dicomkit.engine.services.ingest import StoreResult
-from dicomkit.engine.wire import check_uids, refuse_content_encoding, store_name
+from dicomkit.engine.wire import api_version, check_uids, refuse_content_encoding, store_name
 from dicomkit.errors import DicomFormatError, InvalidArgument
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ PROCESSING_FAILURE = 272
 
 XML = "application/dicom+xml"
 JSON = "application/dicom+json"
+_MULTIPARTS = ("application/dicom", JSON)
+_BULK_SPOOL_BYTES = 16 << 10
+_MAX_BULK_PARTS = 10_000
 _STORAGE_CLASSES = ("STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE")
 
 Item = dict[str, Any]
@@ -58,7 +62,7 @@ def _store(
         raise InvalidArgument(str(exc)) from exc
     if not results:
         raise InvalidArgument("the body holds no instance")
-    base = f"{request.host_url}v1/{name}/dicomWeb"
+    base = f"{request.host_url}{api_version(request)}/{name}/dicomWeb"
     status = 409 if any(r.outcome == "failed" for r in results) else 200
     if media == XML:
         return Response(_xml(results, base), status=status, content_type=XML)
@@ -78,12 +82,20 @@ def _parts(engine: Engine, request: Request) -> Iterator[Part]:
             yield part
         else:
             part.close()
-    elif media == "multipart/related" and params.get("type", "application/dicom").lower() == "application/dicom":
-        yield from parts(request.stream, content_type, tmp_dir=tmp)
+    elif media == "multipart/related" and (kind := params.get("type", "application/dicom").lower()) in _MULTIPARTS:
+        if kind == "application/dicom":
+            yield from parts(request.stream, content_type, tmp_dir=tmp)
+        else:
+            # All bulk data has to be there before an instance can be written.
+            received = parts(
+                request.stream, content_type, tmp_dir=tmp, spool_bytes=_BULK_SPOOL_BYTES, max_parts=_MAX_BULK_PARTS
+            )
+            yield from instances_of(received, tmp)
     else:
         # Google answers 400 here, where PS3.18 has 415.
         raise InvalidArgument(
-            'the Content-Type must be application/dicom or multipart/related; type="application/dicom"; boundary=...'
+            'the Content-Type must be application/dicom, or multipart/related with type="application/dicom" or '
+            'type="application/dicom+json"; boundary=...'
         )
 
 
