@@ -24,6 +24,7 @@ LAYERS: dict[str, int] = {
     "dicomkit.dicom": 1,
     "dicomkit.bigquery": 1,
     "dicomkit.deid": 1,
+    "dicomkit.pixels": 1,
     "dicomkit.frames": 2,
     "dicomkit.transport": 2,
     "dicomkit.progress": 2,
@@ -52,6 +53,11 @@ BLIND: list[tuple[str, str]] = [
     ("dicomkit.resources", "dicomkit.deid"),
     ("dicomkit.bigquery", "dicomkit.deid"),
     ("dicomkit.deid", "dicomkit.bigquery"),
+    ("dicomkit.dicom", "dicomkit.pixels"),
+    ("dicomkit.resources", "dicomkit.pixels"),
+    ("dicomkit.pixels", "dicomkit.resources"),
+    ("dicomkit.pixels", "dicomkit.bigquery"),
+    ("dicomkit.pixels", "dicomkit.deid"),
     # Inside the engine: handlers know the wire, services the rules, persistence one medium each.
     ("dicomkit.engine.persistence", "dicomkit.engine.services"),
     ("dicomkit.engine.persistence", "dicomkit.engine.handlers"),
@@ -68,6 +74,7 @@ WITHOUT: list[tuple[str, frozenset[str]]] = [
     ("dicomkit.dicom", frozenset({"requests", "pandas", "sqlite3", "duckdb", "werkzeug", "socket"})),
     ("dicomkit.bigquery", frozenset({"requests", "pandas", "sqlite3", "duckdb", "werkzeug", "socket"})),
     ("dicomkit.deid", frozenset({"requests", "pandas", "sqlite3", "duckdb", "werkzeug", "socket"})),
+    ("dicomkit.pixels", frozenset({"requests", "pandas", "sqlite3", "duckdb", "werkzeug", "socket"})),
 ]
 """(who, modules from outside that it must not import)."""
 
