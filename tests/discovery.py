@@ -46,6 +46,7 @@ _RANGES = {
 class Method:
     """A method of the API."""
 
+    version: str
     id: str
     verb: str
     flat_path: str
@@ -74,25 +75,30 @@ class Method:
 _UID_VARIABLES = ("studies", "series", "instances")
 
 
+VERSIONS = ("v1", "v1beta1")
+"""The versions of the API."""
+
+
 @cache
-def document() -> dict[str, Any]:
-    """The discovery document of healthcare v1."""
-    text = get_static_doc("healthcare", "v1")
+def document(version: str = "v1") -> dict[str, Any]:
+    """The discovery document of a version of the API."""
+    text = get_static_doc("healthcare", version)
     assert text is not None
     loaded: dict[str, Any] = json.loads(text)
     return loaded
 
 
 @cache
-def methods() -> tuple[Method, ...]:
+def methods(version: str = "v1") -> tuple[Method, ...]:
     """Every method under ``projects.locations`` but those of ``EXCLUDED``, the most literal path first."""
-    found = _methods(document()["resources"]["projects"]["resources"]["locations"])
+    found = _methods(version, document(version)["resources"]["projects"]["resources"]["locations"])
     return tuple(sorted(found, key=lambda m: -len(_VARIABLE.sub("", m.flat_path))))
 
 
-def _methods(resource: Mapping[str, Any]) -> Iterator[Method]:
+def _methods(version: str, resource: Mapping[str, Any]) -> Iterator[Method]:
     for item in resource.get("methods", {}).values():
         yield Method(
+            version=version,
             id=item["id"],
             verb=item["httpMethod"],
             flat_path=item["flatPath"],
@@ -102,12 +108,13 @@ def _methods(resource: Mapping[str, Any]) -> Iterator[Method]:
         )
     for name, inner in resource.get("resources", {}).items():
         if name not in EXCLUDED:
-            yield from _methods(inner)
+            yield from _methods(version, inner)
 
 
 def find(verb: str, path: str) -> Method | None:
     """The method that a request is for; *path* is decoded."""
-    for method in methods():
+    version = path.split("/")[1]
+    for method in methods(version) if version in VERSIONS else ():
         if method.verb == verb and method.pattern.fullmatch(path):
             return method
     return None
@@ -124,11 +131,11 @@ def request_violations(method: Method, query: str, body: bytes) -> Iterator[str]
         if body and not method.is_web:
             yield "a body where none belongs"
     elif method.request != "HttpBody" and body:  # an empty body is an empty message
-        yield from _json_violations(method.request, body)
+        yield from _json_violations(method.version, method.request, body)
 
 
 def _query_violations(method: Method, query: Iterable[tuple[str, str]]) -> Iterator[str]:
-    declared = {**document()["parameters"], **method.parameters}
+    declared = {**document(method.version)["parameters"], **method.parameters}
     declared = {name: item for name, item in declared.items() if item["location"] == "query"}
     given: dict[str, list[str]] = {}
     for name, value in query:
@@ -166,19 +173,19 @@ def _parameter_violations(where: str, schema: Mapping[str, Any], value: str) -> 
 # Bodies
 
 
-def _json_violations(schema: str, body: bytes) -> Iterator[str]:
+def _json_violations(version: str, schema: str, body: bytes) -> Iterator[str]:
     try:
         value = json.loads(body)
     except ValueError:
         yield f"{schema}: no JSON"
         return
-    yield from value_violations(schema, {"$ref": schema}, value)
+    yield from value_violations(schema, {"$ref": schema}, value, version)
 
 
-def value_violations(where: str, schema: Mapping[str, Any], value: object) -> Iterator[str]:
+def value_violations(where: str, schema: Mapping[str, Any], value: object, version: str = "v1") -> Iterator[str]:
     """How *value* differs from what *schema* says: fields, types, formats and enums, all the way down."""
     if "$ref" in schema:
-        schema = document()["schemas"][schema["$ref"]]
+        schema = document(version)["schemas"][schema["$ref"]]
     kind = schema.get("type", "any")
     if kind == "any":
         return
@@ -186,13 +193,13 @@ def value_violations(where: str, schema: Mapping[str, Any], value: object) -> It
         if not isinstance(value, dict):
             yield f"{where}: no object"
             return
-        yield from _object_violations(where, schema, value)
+        yield from _object_violations(where, schema, value, version)
     elif kind == "array":
         if not isinstance(value, list):
             yield f"{where}: no array"
             return
         for index, item in enumerate(value):
-            yield from value_violations(f"{where}[{index}]", schema["items"], item)
+            yield from value_violations(f"{where}[{index}]", schema["items"], item, version)
     elif kind == "boolean":
         if not isinstance(value, bool):
             yield f"{where}: no boolean"
@@ -210,23 +217,23 @@ def value_violations(where: str, schema: Mapping[str, Any], value: object) -> It
             yield f"{where}: no {schema['format']}"
 
 
-def _object_violations(where: str, schema: Mapping[str, Any], value: Mapping[str, Any]) -> Iterator[str]:
+def _object_violations(where: str, schema: Mapping[str, Any], value: Mapping[str, Any], version: str) -> Iterator[str]:
     known = schema.get("properties", {})
     rest = schema.get("additionalProperties")
     kind = value.get("@type")
     if isinstance(rest, Mapping) and rest.get("type") == "any" and isinstance(kind, str):
         # An Any, as in an operation: it says itself which message it is.
         name = kind.rpartition(".")[2]
-        if name in document()["schemas"]:
+        if name in document(version)["schemas"]:
             yield from value_violations(
-                f"{where}({name})", {"$ref": name}, {k: v for k, v in value.items() if k != "@type"}
+                f"{where}({name})", {"$ref": name}, {k: v for k, v in value.items() if k != "@type"}, version
             )
         return
     for key, item in value.items():
         if key in known:
-            yield from value_violations(f"{where}.{key}", known[key], item)
+            yield from value_violations(f"{where}.{key}", known[key], item, version)
         elif rest is not None:
-            yield from value_violations(f"{where}[]", rest, item)
+            yield from value_violations(f"{where}[]", rest, item, version)
         else:
             yield f"{where}.{key}: not in the document"
 
@@ -264,7 +271,7 @@ def answer_violations(method: Method | None, status: int, content_type: str, bod
     elif method is not None and method.response != "HttpBody":
         if not content_type.startswith("application/json"):
             yield "the answer is no application/json"
-        yield from _json_violations(method.response, body)
+        yield from _json_violations(method.version, method.response, body)
 
 
 def _error_violations(status: int, content_type: str, body: bytes) -> Iterator[str]:
@@ -308,7 +315,7 @@ class Validator:
     def call(self, app: Application, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Let *app* answer, and check what went in and what came out."""
         path = environ.get("PATH_INFO", "").encode("latin-1").decode()
-        if not path.startswith("/v1/"):
+        if not path.startswith(("/v1/", "/v1beta1/")):
             return app(environ, start_response)
         method = find(environ["REQUEST_METHOD"], path)
         name = method.id if method else f"{environ['REQUEST_METHOD']} (no method of the API)"

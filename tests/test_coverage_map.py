@@ -18,7 +18,7 @@ import dicomkit
 from dicomkit.engine.app import Engine
 from dicomkit.engine.handlers import all_routes, unimplemented
 from dicomkit.engine.routes import Route, url_map
-from tests.discovery import EXCLUDED, Method, document, methods
+from tests.discovery import EXCLUDED, VERSIONS, Method, document, methods
 
 PREFIX = "healthcare.projects.locations."
 _STORES = "datasets.dicomStores"
@@ -98,9 +98,11 @@ def _id(method: Method) -> str:
     return method.id.removeprefix(PREFIX)
 
 
-@pytest.mark.parametrize("method", METHODS, ids=_id)
+@pytest.mark.parametrize(
+    "method", [*METHODS, *methods("v1beta1")], ids=lambda method: f"{method.version}-{_id(method)}"
+)
 def test_method_has_a_route(method: Method) -> None:
-    """Verb and path of the document lead to the row of this very method."""
+    """Verb and path of each version's document lead to the row of this very method, the same for both."""
     found = url_map(all_routes()).bind("localhost").match(method.example(), method=method.verb)[0]
     assert isinstance(found, Route)
     assert found.method_id == method.id
@@ -129,8 +131,8 @@ def test_verb_is_there_and_documented(verb: str) -> None:
 
 
 def test_no_route_is_for_a_method_that_the_api_has_not() -> None:
-    """The ids of the route table are the document's, but for BigQuery's and our own."""
-    known = {method.id for method in METHODS}
+    """The ids of the route table are those of the two documents, but for BigQuery's and our own."""
+    known = {method.id for version in VERSIONS for method in methods(version)}
     ours = {route.method_id for route in all_routes() if route.method_id.startswith("healthcare.")}
     assert ours == known
 
@@ -149,7 +151,16 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         yield Client(engine)
 
 
-@pytest.mark.parametrize("method", [m for m in METHODS if _id(m) in HOLES], ids=_id)
+BETA = [method for method in methods("v1beta1") if method.id not in {m.id for m in METHODS}]
+"""What v1beta1 has and v1 has not; none of it is here."""
+
+
+def test_what_only_v1beta1_has_is_listed_as_such() -> None:
+    """Neither forgotten nor taken for a method of both."""
+    assert {route.method_id for route in unimplemented.BETA} == {method.id for method in BETA}
+
+
+@pytest.mark.parametrize("method", [*(m for m in METHODS if _id(m) in HOLES), *BETA], ids=_id)
 def test_hole_answers_501_with_its_method_id(client: Client, method: Method) -> None:
     """Never 404, which would say that the resource is missing."""
     answer = client.open(method.example(), method=method.verb)

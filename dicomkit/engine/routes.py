@@ -1,7 +1,8 @@
 """The form of the route table: one row per method id of the API.
 
 Rows are kept beside their handlers (``handlers/*.py``, each with a ``ROUTES`` tuple); this module only says
-what a row is and makes Werkzeug's map of all of them.
+what a row is and makes Werkzeug's map of all of them. A row below ``/v1/`` is also one below ``/v1beta1/``: every
+method of v1 is one of v1beta1 too, with the same path and the same messages (discovery documents of 2026-10).
 """
 
 from __future__ import annotations
@@ -41,5 +42,13 @@ class Route(NamedTuple):
 
 def url_map(routes: Iterable[Route]) -> Map:
     """Werkzeug's map over *routes*; the endpoint of each rule is its row."""
-    rules = [Rule(route.rule, methods=[route.verb], endpoint=route, strict_slashes=True) for route in routes]
+    rules = [
+        Rule(rule, methods=[route.verb], endpoint=route, strict_slashes=True)
+        for route in routes
+        for rule in _rules(route.rule)
+    ]
     return Map(rules, merge_slashes=False, redirect_defaults=False)
+
+
+def _rules(rule: str) -> tuple[str, ...]:
+    return (rule, rule.replace("/v1/", "/v1beta1/", 1)) if rule.startswith("/v1/") else (rule,)

@@ -1,8 +1,11 @@
 """The predefined roles of DICOM stores and datasets, and which permission each method needs, as data.
 
 Source: Cloud Healthcare API, "Access control" (method -> permission); IAM, predefined roles of the service (exact
-permissions of each role); BigQuery, "IAM roles and permissions". The engine is the owner's own for now: these tables
-answer testIamPermissions and check the names of roles, and no caller is denied anything by them yet.
+permissions of each role); BigQuery, "IAM roles and permissions". The engine asks :data:`METHODS` about every request
+whose caller is not the owner of the home, ``testIamPermissions`` answers from the same tables.
+
+What needs a permission on the project has no policy here that could grant it, and is the owner's alone: making and
+listing datasets, and BigQuery, whose access does not come from the roles of the Healthcare API.
 """
 
 from __future__ import annotations
@@ -124,6 +127,8 @@ METHODS: dict[str, Needs] = {
             "dicomWeb.studies.setBlobStorageSettings": "healthcare.dicomStores.dicomWebWrite",
             "studies.delete studies.series.delete "
             "studies.series.instances.delete": "healthcare.dicomStores.dicomWebDelete",
+            "updateInstances studies.updateInstances studies.updateMetadata studies.series.updateMetadata "
+            "studies.series.instances.updateMetadata": "healthcare.dicomStores.dicomWebUpdate",
         },
     ),
     **_methods(

@@ -42,4 +42,5 @@ def all_routes() -> tuple[Route, ...]:
         *topics.ROUTES,
         *bigquery.ROUTES,
         *unimplemented.ROUTES,
+        *unimplemented.BETA,
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from werkzeug.wrappers import Request, Response
 
 from dicomkit.engine.routes import DATASET, PARENT, Route
-from dicomkit.engine.wire import dataset_name, json_response, page, read_json
+from dicomkit.engine.wire import api_version, dataset_name, json_response, page, read_json
 from dicomkit.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def _create(engine: Engine, request: Request, project: str, location: str) -> Re
     if not wanted:
         raise InvalidArgument("datasetId is required; add ?datasetId=...")
     name = dataset_name(project, location, wanted)
-    return json_response(request, engine.datasets.create(name, read_json(request)))
+    return json_response(request, engine.datasets.create(name, read_json(request), api=api_version(request)))
 
 
 def _get(engine: Engine, request: Request, project: str, location: str, dataset: str) -> Response:

@@ -1,4 +1,7 @@
-"""Methods of the API that this server does not have: they answer 501 and name the method, never 404."""
+"""Methods of the API that this server does not have: they answer 501 and name the method, never 404.
+
+``BETA`` are those that v1beta1 has and v1 has not: instances that replace others, and changes of stored metadata.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from dicomkit.errors import Unimplemented
 if TYPE_CHECKING:
     from dicomkit.engine.app import Engine
 
-__all__ = ["ROUTES"]
+__all__ = ["BETA", "ROUTES"]
 
 
 def _route(method_id: str, verb: str, rule: str) -> Route:
@@ -41,4 +44,17 @@ ROUTES = (
         f"{_STORES}.studies.series.instances.frames.retrieveRendered", "GET", f"{_INSTANCE}/frames/<frames>/rendered"
     ),
     _route(f"{_STORES}.studies.series.instances.bulkdata.retrieveBulkdata", "GET", f"{_INSTANCE}/bulkdata/<path:bulk>"),
+)
+
+
+def _beta(name: str, verb: str, rule: str) -> Route:
+    return _route(f"{_STORES}.{name}", verb, rule.replace("/v1/", "/v1beta1/", 1))
+
+
+BETA = (
+    _beta("updateInstances", "PUT", f"{WEB}/studies"),
+    _beta("studies.updateInstances", "PUT", _STUDY),
+    _beta("studies.updateMetadata", "PATCH", f"{_STUDY}/metadata"),
+    _beta("studies.series.updateMetadata", "PATCH", f"{_SERIES}/metadata"),
+    _beta("studies.series.instances.updateMetadata", "PATCH", f"{_INSTANCE}/metadata"),
 )

@@ -17,7 +17,7 @@ __all__ = ["Datasets"]
 HOME_LOCATION = "local"
 """The location that every project has here, with datasets or without."""
 
-_TYPE = "type.googleapis.com/google.cloud.healthcare.v1.dataset.Dataset"
+_TYPE = "type.googleapis.com/google.cloud.healthcare.{api}.dataset.Dataset"
 
 
 class Datasets:
@@ -28,8 +28,8 @@ class Datasets:
         self._operations = operations
         self._removal = removal
 
-    def create(self, name: DatasetName, body: dict[str, Any]) -> dict[str, Any]:
-        """Make a dataset and return the finished operation.
+    def create(self, name: DatasetName, body: dict[str, Any], *, api: str = "v1") -> dict[str, Any]:
+        """Make a dataset and return the finished operation, as the version *api* of the API writes it.
 
         Raises
         ------
@@ -48,7 +48,8 @@ class Datasets:
                 name,
                 key,
                 "dataset.DatasetService.CreateDataset",
-                {"@type": _TYPE, "name": str(name), **resource},
+                {"@type": _TYPE.format(api=api), "name": str(name), **resource},
+                api=api,
             )
 
     def get(self, name: DatasetName) -> dict[str, Any]:
