@@ -1,4 +1,4 @@
-"""What Google's API has no method for: how far the streams of a store are."""
+"""What Google's API has no method for: how far the streams of a store are, how many matches a search has."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Request, Response
 
+from dicomkit.dicom.query import Query
 from dicomkit.engine.routes import STORE, Route
 from dicomkit.engine.wire import json_response, read_json, store_name
 from dicomkit.errors import InvalidArgument
@@ -31,9 +32,20 @@ def _drain(engine: Engine, request: Request, **path: str) -> Response:
     return json_response(request, {"streams": engine.streaming.status(name)})
 
 
+def _count(engine: Engine, request: Request, **path: str) -> Response:
+    """``GET .../dicomWeb/studies:count?PatientID=...``: how many matches a search has; DICOMweb cannot say it."""
+    level = request.path.rpartition("/")[2].removesuffix(":count")
+    query = Query.parse(level, request.args.items(multi=True), mode=engine.mode)
+    return json_response(request, {"count": engine.search.count(store_name(**path), query)})
+
+
 _OWN = STORE.replace("/v1/", "/dicomkit/v1/", 1)
 
 ROUTES = (
     Route("dicomkit.streamStatus", "GET", f"{_OWN}:streamStatus", _status),
+    *(
+        Route("dicomkit.countMatches", "GET", f"{_OWN}/dicomWeb/{level}:count", _count)
+        for level in ("studies", "series", "instances")
+    ),
     Route("dicomkit.drainStreams", "POST", f"{_OWN}:drainStreams", _drain),
 )

@@ -23,6 +23,7 @@ __all__ = [
     "SeriesRow",
     "StudyRow",
     "candidates",
+    "count",
     "first_instances",
     "instance_keys",
     "rows_by_key",
@@ -209,6 +210,12 @@ def search(
     """Rows in the fields of ``StudyRow``, ``SeriesRow`` or ``InstanceRow``; ``rest`` is not looked at."""
     sql = f"{_SELECT[selection.level]} {selection.source} ORDER BY {_TABLES[selection.level]}.key LIMIT ? OFFSET ?"
     return connection.execute(sql, [*selection.values, limit, offset]).fetchall()
+
+
+def count(connection: sqlite3.Connection, selection: Selection) -> int:
+    """How many rows a selection has; ``rest`` is not looked at."""
+    sql = f"SELECT COUNT(*) {selection.source}"
+    return int(connection.execute(sql, selection.values).fetchone()[0])
 
 
 def candidates(connection: sqlite3.Connection, selection: Selection) -> Iterator[Candidate]:

@@ -23,6 +23,7 @@ from dicomkit.engine.persistence.database import Connection
 from dicomkit.engine.persistence.index_search import (
     SeriesRow,
     StudyRow,
+    count,
     first_instances,
     rows_by_key,
     search,
@@ -33,7 +34,7 @@ from dicomkit.engine.persistence.index_search import (
 from dicomkit.engine.persistence.level_rows import SERIES_TAGS, STUDY_TAGS
 from dicomkit.engine.persistence.metadata import read_metadata
 from dicomkit.engine.persistence.storage import Storage
-from dicomkit.engine.services.search_scan import scan
+from dicomkit.engine.services.search_scan import scan, scan_count
 from dicomkit.names import DicomStoreName
 
 __all__ = ["Search"]
@@ -101,6 +102,14 @@ class Search:
             else:
                 rows = search(connection, selection, **page)
             return _Rendering(connection, query).render(rows) if rows else []
+
+    def count(self, name: DicomStoreName, query: Query) -> int:
+        """How many matches a query has in all, whatever its limit; raises as :meth:`run` does."""
+        with self._storage.database.read() as connection:
+            selection = select(connection, catalog.store(connection, name).key, query, self._mode)
+            if selection is None:
+                return 0
+            return scan_count(connection, selection) if selection.rest else count(connection, selection)
 
 
 class _Rendering:

@@ -22,7 +22,7 @@ from dicomkit.engine.persistence.level_rows import INSTANCE_TAGS, SERIES_TAGS, S
 from dicomkit.engine.persistence.metadata import read_metadata
 from dicomkit.errors import DeadlineExceeded
 
-__all__ = ["SCAN_S", "scan"]
+__all__ = ["SCAN_S", "scan", "scan_count"]
 
 SCAN_S = 60.0
 """How long one search may look at metadata; about a million instances."""
@@ -45,6 +45,11 @@ def scan(connection: Connection, selection: Selection, *, limit: int, offset: in
     """
     found = islice(_matching(connection, selection), offset, offset + limit)
     return list(found)
+
+
+def scan_count(connection: Connection, selection: Selection) -> int:
+    """How many rows meet all conditions of a selection; raises as :func:`scan` does."""
+    return sum(1 for _ in _matching(connection, selection))
 
 
 def _matching(connection: Connection, selection: Selection) -> Iterator[int]:

@@ -384,3 +384,21 @@ def test_search_that_looks_at_too_much_is_stopped(http: Client, monkeypatch: pyt
     assert "SliceThickness" in answer.json["error"]["message"]
     assert "77" not in answer.json["error"]["message"]
     assert http.get(f"{WEB}/instances?PatientID=P-1").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "PatientID=P-1", "ModalitiesInStudy=SR", "SliceThickness=1.25", "SliceThickness=9", f"StudyInstanceUID={A}"],
+)
+@pytest.mark.parametrize("level", ["studies", "series", "instances"])
+def test_matches_are_counted_without_being_sent(http: Client, level: str, query: str) -> None:
+    """As many as the search has, whatever the limit."""
+    expected = len(search(http, f"{level}?{query}"))
+    answer = http.get(f"/dicomkit{WEB}/{level}:count?{query}&limit=1")
+    assert answer.json == {"count": expected}
+
+
+def test_counting_refuses_what_a_search_refuses(http: Client) -> None:
+    """With the same words."""
+    assert http.get(f"/dicomkit{WEB}/studies:count?Foo=1").status_code == 400
+    assert http.get(f"/dicomkit{WEB.replace('/ct/', '/none/')}/studies:count").status_code == 404
