@@ -1,4 +1,4 @@
-"""Instances and metadata, read back.
+"""Instances and metadata, read back, and kept from being removed until the answer is finished.
 
 Source: DICOM PS3.18 section 10.4 (retrieve transaction), edition 2025b; "DICOM conformance statement" of the Cloud
 Healthcare API.
@@ -6,11 +6,13 @@ Healthcare API.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import mmap
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 from dicomkit.engine.persistence import catalog
-from dicomkit.engine.persistence.blob_reader import BlobGone
+from dicomkit.engine.persistence.blob_reader import BlobGone, Hold, Place
 from dicomkit.engine.persistence.index_lookup import StoredInstance, instances_below
 from dicomkit.engine.persistence.metadata import read_metadata
 from dicomkit.engine.persistence.relocation import place_of
@@ -18,9 +20,12 @@ from dicomkit.engine.persistence.storage import Storage
 from dicomkit.errors import NotFound
 from dicomkit.names import DicomStoreName
 
-__all__ = ["Retrieve", "Target"]
+__all__ = ["Found", "Retrieve", "Target"]
 
 _METADATA_PORTION = 100
+_TRIES = 8
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,13 @@ class Target:
     def kind(self) -> str:
         """``"study"``, ``"series"`` or ``"instance"``."""
         return "instance" if self.instance else "series" if self.series else "study"
+
+
+class Found(NamedTuple):
+    """The instances that a request names, whose files stay until ``hold`` is closed."""
+
+    items: Sequence[StoredInstance]
+    hold: Hold
 
 
 class Retrieve:
@@ -58,20 +70,48 @@ class Retrieve:
             raise NotFound(f"the store has no such {target.kind}")
         return found
 
-    def chunks(self, item: StoredInstance) -> Iterator[bytes]:
-        """The bytes as they were received, checked against their hash, in pieces.
+    def held(self, name: DicomStoreName, target: Target) -> Found:
+        """What :meth:`find` gives, and a hold on the files: a delete does not cut an answer that has begun.
+
+        The catalog knows at once that the instances are gone; their bytes stay for those who asked before.
+        """
+        blobs = self._storage.blobs
+        for _ in range(_TRIES):
+            since = blobs.removals
+            items = self.find(name, target)
+            hold = blobs.hold((item.place.segment for item in items), since)
+            if hold is not None:
+                return Found(items, hold)
+        # Files go faster than anything is found: whether these do, the reading will show.
+        return Found(items, Hold(blobs, ()))
+
+    def chunks(self, item: StoredInstance, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """The bytes as they were received, or those from *start* to *stop*, checked against their hash, in pieces.
 
         Raises
         ------
         NotFound
             The instance was deleted since it was found.
         """
+
+        def begin(place: Place) -> tuple[bytes, Iterator[bytes]]:
+            chunks = self._storage.blobs.chunks(place, item.sha256, start, stop)
+            return next(chunks, b""), chunks
+
+        first, rest = self._read(item, begin)
+        yield first
+        yield from rest
+
+    def view(self, item: StoredInstance) -> bytes | mmap.mmap:
+        """The bytes as they were received, checked: mapped where the instance is large."""
+        return self._read(item, lambda place: self._storage.blobs.view(place, item.sha256))
+
+    def _read(self, item: StoredInstance, read: Callable[[Place], _T]) -> _T:
+        """What *read* gives for the place where the instance is now."""
         place = item.place
         while True:
-            chunks = self._storage.blobs.chunks(place, item.sha256)
             try:
-                first = next(chunks)
-                break
+                return read(place)
             except BlobGone:
                 # Compaction has moved the instance, if the file is not lost.
                 with self._storage.database.read() as connection:
@@ -81,8 +121,6 @@ class Retrieve:
                 if now == place:
                     raise
                 place = now
-        yield first
-        yield from chunks
 
     def metadata(self, items: Sequence[StoredInstance]) -> Iterator[tuple[StoredInstance, bytes]]:
         """Each instance with its metadata in the DICOM JSON model; one that was deleted meanwhile is left out.

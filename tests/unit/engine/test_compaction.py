@@ -185,7 +185,7 @@ def test_a_place_that_has_moved_is_found_again(http: Client, engine: Engine) -> 
 
 
 def test_an_answer_that_has_begun_arrives_complete(http: Client, engine: Engine) -> None:
-    """A study whose instances move while it is being sent."""
+    """A study whose instances move while it is being sent; the files that it comes from go when it has arrived."""
     files = stored(http, 60)
     others = stored(http, 60, study="1.2.5")
     mixed = stored(http, 4, study="1.2.6")
@@ -193,9 +193,10 @@ def test_an_answer_that_has_begun_arrives_complete(http: Client, engine: Engine)
     begun = iter(answer.response)
     received = next(begun)
     delete(http, files + others)
-    settled(engine)
+    assert engine.compaction.finish(30)
     received += b"".join(begun)
     answer.close()
+    settled(engine)
     assert all(received.count(one.data) == 1 for one in mixed)
     assert len(received) == answer.content_length
 
