@@ -25,7 +25,6 @@ _STORES = "datasets.dicomStores"
 _PIXELS = "frames, renderings and bulk data come with the pixel decoders"
 
 HOLES: dict[str, str] = {
-    f"{_STORES}.export": "needs operations that run for long",
     f"{_STORES}.setBlobStorageSettings": "needs operations that run for long",
     f"{_STORES}.dicomWeb.studies.setBlobStorageSettings": "needs operations that run for long",
     f"{_STORES}.studies.series.instances.retrieveRendered": _PIXELS,
@@ -77,6 +76,7 @@ _BY_INSTANCE = "the client reads and keeps single instances"
 _RAW = "by Dataset.session: "
 
 NO_VERB: dict[str, str] = {
+    f"{_STORES}.export": f"{_RAW}the client's own verb is yet to come",
     "datasets.deidentify": f"{_RAW}the client's verb is yet to come",
     f"{_STORES}.deidentify": f"{_RAW}the client's verb is yet to come",
     f"{_STORES}.import": f"{_RAW}the client's own Operation is yet to come",

@@ -25,7 +25,7 @@ from dicomkit.engine.home import Home
 from dicomkit.engine.persistence.blobs import SEGMENT_BYTES
 from dicomkit.engine.persistence.storage import Storage
 from dicomkit.engine.routes import Route, url_map
-from dicomkit.engine.services import pubsub, removal
+from dicomkit.engine.services import pubsub, removal, storage_settings
 from dicomkit.engine.services.buckets import Buckets
 from dicomkit.engine.services.compaction import Compaction
 from dicomkit.engine.services.datasets import Datasets
@@ -33,6 +33,9 @@ from dicomkit.engine.services.deidentification import METHODS as DEIDENTIFICATIO
 from dicomkit.engine.services.deidentification import Deidentification
 from dicomkit.engine.services.deidentify_preview import DeidentifyPreview
 from dicomkit.engine.services.dicom_stores import DicomStores
+from dicomkit.engine.services.exports import Exports
+from dicomkit.engine.services.exports_bigquery import BigQueryExport
+from dicomkit.engine.services.exports_gcs import GcsExport
 from dicomkit.engine.services.iam import Iam
 from dicomkit.engine.services.imports import Imports
 from dicomkit.engine.services.ingest import Ingest
@@ -43,6 +46,7 @@ from dicomkit.engine.services.publishing import Publishing
 from dicomkit.engine.services.removal import Removal
 from dicomkit.engine.services.retrieve import Retrieve
 from dicomkit.engine.services.search import Search
+from dicomkit.engine.services.storage_settings import StorageSettings
 from dicomkit.engine.services.streaming import Streaming
 from dicomkit.engine.services.table_writer import TableWriter
 from dicomkit.errors import (
@@ -133,12 +137,28 @@ class Engine:
         self.ingest = Ingest(self.storage, self.notifications, self.streaming.notify)
         self.imports = Imports(self.storage, self.ingest, self.buckets)
         self.imports.register(self.operations)
+        self.exports = Exports(
+            self.storage,
+            self.buckets,
+            GcsExport(self.storage, self.buckets, self.retrieve),
+            BigQueryExport(
+                self.storage,
+                self.buckets,
+                self.retrieve,
+                warehouse.service,
+                self.home.exports,
+                make_datasets=make_datasets,
+            ),
+        )
+        self.exports.register(self.operations)
         self.operations.register(removal.STUDY, "dicomweb.DicomWebService.DeleteStudy", self.removal.work)
         self.operations.register(removal.SERIES, "dicomweb.DicomWebService.DeleteSeries", self.removal.work)
         self.deidentification = Deidentification(self.storage, self.retrieve, self.ingest, self.buckets)
         self.deidentify_preview = DeidentifyPreview(self.storage, self.retrieve, self.buckets)
         for kind, method in DEIDENTIFICATIONS.items():
             self.operations.register(kind, method, self.deidentification.work)
+        self.storage_settings = StorageSettings(self.storage, self.notifications, self.buckets)
+        self.operations.register(storage_settings.KIND, storage_settings.METHOD, self.storage_settings.work)
         self.operations.resume()
         self._map = _route_map()
         self._close = weakref.finalize(

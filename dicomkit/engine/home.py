@@ -5,6 +5,7 @@
     catalog.sqlite      datasets, stores, operations, index, outbox
     blobs/              received bytes: shared segment files, and one file for each large instance
     tmp/                parts of uploads on their way in; emptied at start
+    exports/            rows on their way into a table; made when there are any
     warehouse.duckdb    the tables of the embedded BigQuery
     buckets/            gs://bucket/... when no cloud is configured
     lock                held by the one process that has the folder open; holds its process id
@@ -66,6 +67,7 @@ class Home:
         self.blobs = self.path / "blobs"
         self.buckets = self.path / "buckets"
         self.tmp = self.path / "tmp"
+        self.exports = self.path / "exports"
         self.catalog = self.path / "catalog.sqlite"
         self.warehouse = self.path / "warehouse.duckdb"
         self._lock_fd = -1

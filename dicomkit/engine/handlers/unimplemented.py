@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Request, Response
 
-from dicomkit.engine.routes import DATASET, STORE, WEB, Route
+from dicomkit.engine.routes import WEB, Route
 from dicomkit.errors import Unimplemented
 
 if TYPE_CHECKING:
@@ -32,12 +32,6 @@ _SERIES = f"{_STUDY}/series/<series>"
 _INSTANCE = f"{_SERIES}/instances/<instance>"
 
 ROUTES = (
-    _route(f"{_STORES}.export", "POST", f"{STORE}:export"),
-    _route(f"{_STORES}.setBlobStorageSettings", "POST", f"{STORE}:setBlobStorageSettings"),
-    *(
-        _route(f"{_STORES}.dicomWeb.studies.setBlobStorageSettings", "POST", f"{rule}:setBlobStorageSettings")
-        for rule in (_STUDY, _SERIES, _INSTANCE)
-    ),
     _route(f"{_STORES}.studies.series.instances.retrieveRendered", "GET", f"{_INSTANCE}/rendered"),
     _route(f"{_STORES}.studies.series.instances.frames.retrieveFrames", "GET", f"{_INSTANCE}/frames/<frames>"),
     _route(

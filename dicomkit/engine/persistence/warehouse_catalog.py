@@ -31,7 +31,11 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS wh.catalog.tables (number BIGINT PRIMARY KEY, project VARCHAR, dataset VARCHAR, "
     "name VARCHAR, resource VARCHAR, etag VARCHAR, created BIGINT, modified BIGINT)",
     "CREATE SEQUENCE IF NOT EXISTS wh.catalog.numbers",
+    "CREATE TABLE IF NOT EXISTS wh.catalog.loads (name VARCHAR PRIMARY KEY, loaded BIGINT)",
 )
+
+_LOADS_KEPT_MS = 60 * 24 * 3600 * 1000
+"""How long the name of a load is kept; longer than an operation that could ask for it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +231,17 @@ class Catalog:
             [_text(resource), entry.etag, entry.modified, entry.number],
         )
         return entry
+
+    def has_load(self, name: str) -> bool:
+        """Whether a load of this name was committed."""
+        found = self._warehouse.read("SELECT 1 FROM wh.catalog.loads WHERE name = $1", [name])
+        return bool(found.table.num_rows)
+
+    def note_load(self, cursor: Cursor, name: str) -> None:
+        """Keep the name of a load, inside its transaction: who was interrupted can ask whether it was committed."""
+        now = _now()
+        cursor.execute("DELETE FROM wh.catalog.loads WHERE loaded < $1", [now - _LOADS_KEPT_MS])
+        cursor.execute("INSERT INTO wh.catalog.loads VALUES ($1, $2)", [name, now])
 
     def count_rows(self, entry: TableEntry) -> int:
         """Rows of a table; DuckDB answers from its statistics."""

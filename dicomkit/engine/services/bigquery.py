@@ -7,7 +7,7 @@ stream calls it directly; there is no second way into a table.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from dicomkit.engine.services.bigquery_errors import invalid, not_implemented
 from dicomkit.engine.services.bigquery_jobs import Job, Jobs
 from dicomkit.engine.services.bigquery_load import LoadOutcome, Loads
 from dicomkit.engine.services.bigquery_load_options import JSON, PARQUET, LoadOptions
+from dicomkit.engine.services.bigquery_load_text import Opener
 from dicomkit.engine.services.bigquery_pages import Page, query_page, table_page
 from dicomkit.engine.services.bigquery_query import Queries
 from dicomkit.engine.services.bigquery_streaming import Streaming
@@ -145,6 +146,53 @@ class BigQueryService:
             outcome.input_bytes = spool.tell()
             self._loads.run(options, lambda: Path(spool.name).open("rb"), outcome)
         return outcome
+
+    def load_spool(
+        self,
+        reference: TableReference,
+        opener: Opener,
+        disposition: str,
+        schema: Sequence[Field],
+        *,
+        name: str,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> LoadOutcome:
+        """Load a file of JSON lines in one transaction, and keep its name in the same.
+
+        Parameters
+        ----------
+        opener
+            Opens the file, which may be gzip; it is read once, and once more where a row does not fit.
+        disposition
+            ``WRITE_APPEND``, ``WRITE_EMPTY`` or ``WRITE_TRUNCATE``.
+        schema
+            That every row fits. A table that is there is widened by it, or has it in place of its own when its rows
+            are erased.
+        name
+            For :meth:`was_loaded`.
+        stopped
+            Asked between two batches; what it raises undoes the load.
+
+        Raises
+        ------
+        ApiError
+            As a load job would end with; nothing was loaded.
+        """
+        options = LoadOptions(
+            reference=reference,
+            source_format=JSON,
+            write=disposition,
+            schema=list(schema),
+            add_fields=True,
+            relax_fields=True,
+        )
+        outcome = LoadOutcome()
+        self._loads.run(options, opener, outcome, stopped, name=name)
+        return outcome
+
+    def was_loaded(self, name: str) -> bool:
+        """Whether a load of this name was committed, by this process or one before it."""
+        return self._loads.was_done(name)
 
     def list_rows(self, reference: TableReference, args: Mapping[str, Any]) -> bytes:
         """``tabledata.list``: the answer's body."""

@@ -70,9 +70,22 @@ class Loads:
         self._catalog = catalog
 
     def run(
-        self, options: LoadOptions, opener: Opener, outcome: LoadOutcome, stopped: Callable[[], bool] = lambda: False
+        self,
+        options: LoadOptions,
+        opener: Opener,
+        outcome: LoadOutcome,
+        stopped: Callable[[], bool] = lambda: False,
+        *,
+        name: str | None = None,
     ) -> None:
         """Load; *outcome* is filled in, also when this fails.
+
+        Parameters
+        ----------
+        stopped
+            Asked between two batches; what it raises undoes the load, too.
+        name
+            Kept with the rows, for :meth:`was_done`.
 
         Raises
         ------
@@ -88,18 +101,22 @@ class Loads:
         while True:
             bad = BadRows(options.max_bad)
             try:
-                if self._once(options, file, own, bad, outcome, stopped, careful=False):
+                if self._once(options, file, own, bad, outcome, stopped, name, careful=False):
                     return
             except RowsDoNotFit:
                 # A date that does not exist, or the like: every row is looked at, so that the bad one is told.
                 bad = BadRows(options.max_bad)
                 try:
-                    if self._once(options, file, own, bad, outcome, stopped, careful=True):
+                    if self._once(options, file, own, bad, outcome, stopped, name, careful=True):
                         return
                 except RowsDoNotFit:
                     raise invalid("Error while reading data, error message: a value does not fit its column") from None
             finally:
                 outcome.bad_rows, outcome.errors = bad.count, bad.errors
+
+    def was_done(self, name: str) -> bool:
+        """Whether a load of this name was committed, by this process or one before it."""
+        return self._catalog.has_load(name)
 
     def _once(
         self,
@@ -109,6 +126,7 @@ class Loads:
         bad: BadRows,
         outcome: LoadOutcome,
         stopped: Callable[[], bool],
+        name: str | None,
         *,
         careful: bool,
     ) -> bool:
@@ -128,6 +146,8 @@ class Loads:
                     append(cursor, entry, batch, typed=file.typed)
                 outcome.rows += batch.num_rows
                 outcome.output_bytes += batch.nbytes
+            if name is not None:
+                self._catalog.note_load(cursor, name)
 
         return self._catalog.write_table(reference, old, resource, fill, replace=replace) is not None
 

@@ -21,7 +21,7 @@ from dicomkit.engine.persistence.metadata import Metadata
 from dicomkit.engine.services.notifications import Audience
 from dicomkit.errors import DicomFormatError
 
-__all__ = ["RowForm", "StorePlan", "prepare", "row_forms", "rows_of"]
+__all__ = ["RowForm", "StorePlan", "prepare", "row_forms", "row_of", "rows_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -104,6 +104,28 @@ def prepare(part: Part, store: StorePlan, storage_class: str, metadata: Metadata
     )
 
 
+def row_of(found: Part10, form: RowForm, updated: int, storage_class: str, size: int) -> dict[str, Any]:
+    """The row of an instance, while its numbers are still the text of the file.
+
+    Parameters
+    ----------
+    updated
+        When the instance was stored, in microseconds since 1970.
+    size
+        Bytes of the file.
+    """
+    return (build_json_row if form.is_json else build_row)(
+        found.meta,
+        found.elements,
+        event="CREATE",
+        last_updated=_EPOCH + timedelta(microseconds=updated),
+        storage_class=storage_class,
+        blob_size=size,
+        dropped=found.dropped,
+        source_store=form.source_store,
+    )
+
+
 def rows_of(
     found: Part10, forms: Sequence[RowForm], updated: int, storage_class: str, size: int
 ) -> list[tuple[tuple[int, ...], bytes | None, str]]:
@@ -114,17 +136,7 @@ def rows_of(
     made: list[tuple[tuple[int, ...], bytes | None, str]] = []
     for form in forms:
         try:
-            row = (build_json_row if form.is_json else build_row)(
-                found.meta,
-                found.elements,
-                event="CREATE",
-                last_updated=_EPOCH + timedelta(microseconds=updated),
-                storage_class=storage_class,
-                blob_size=size,
-                dropped=found.dropped,
-                source_store=form.source_store,
-            )
-            text = orjson.dumps(row)
+            text = orjson.dumps(row_of(found, form, updated, storage_class, size))
         except Exception:  # noqa: BLE001 - whatever it is, the instance is stored
             # The traceback would hold values of the file.
             _log.error("no row could be made of an instance, by a defect of the row builder")
