@@ -1,8 +1,10 @@
 """Typed DataFrames: the columns as data, and the ways to them from DICOM JSON, from plain rows and from BigQuery."""
 
 from dicomkit.frames.columns import (
+    DEIDENTIFY_PREVIEW,
     IAM,
     INSTANCES,
+    MESSAGES,
     METRICS,
     OPERATION_ERRORS,
     OPERATIONS,
@@ -11,6 +13,7 @@ from dicomkit.frames.columns import (
     STORES,
     STREAMS,
     STUDIES,
+    TOPICS,
     UPLOAD,
     Column,
     attribute,
@@ -21,8 +24,10 @@ from dicomkit.frames.persons import person_name
 from dicomkit.frames.tables import table
 
 __all__ = [
+    "DEIDENTIFY_PREVIEW",
     "IAM",
     "INSTANCES",
+    "MESSAGES",
     "METRICS",
     "OPERATIONS",
     "OPERATION_ERRORS",
@@ -31,6 +36,7 @@ __all__ = [
     "STORES",
     "STREAMS",
     "STUDIES",
+    "TOPICS",
     "UPLOAD",
     "Column",
     "ColumnBuilder",

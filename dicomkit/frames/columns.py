@@ -30,8 +30,10 @@ from functools import cache
 from dicomkit.dicom.dictionary import keyword_of, tag_of, vm_of, vr_of
 
 __all__ = [
+    "DEIDENTIFY_PREVIEW",
     "IAM",
     "INSTANCES",
+    "MESSAGES",
     "METRICS",
     "OPERATIONS",
     "OPERATION_ERRORS",
@@ -40,6 +42,7 @@ __all__ = [
     "STORES",
     "STREAMS",
     "STUDIES",
+    "TOPICS",
     "UPLOAD",
     "Column",
     "attribute",
@@ -215,6 +218,16 @@ OPERATION_ERRORS: tuple[Column, ...] = (
 )
 """What an operation could not do."""
 
+DEIDENTIFY_PREVIEW: tuple[Column, ...] = (
+    Column(name="tag", dtype=TEXT, line="The attribute, eight hex digits; empty for the preamble of the file."),
+    Column(name="path", dtype=TEXT, line="Keywords from the top, e.g. ReferencedSeriesSequence[].SeriesInstanceUID."),
+    Column(name="vr", dtype=TEXT, line="Its VR."),
+    Column(name="action", dtype=TEXT, line="keep, remove, empty, replace, remap, recode, transform or set."),
+    Column(name="reason", dtype=TEXT, line="Which rule says so."),
+    Column(name="instances", dtype=INTEGER, line="Instances, of those looked at, in which it is."),
+)
+"""What a de-identification would do to each attribute."""
+
 STREAMS: tuple[Column, ...] = (
     Column(name="table_uri", dtype=TEXT, line="The table, bq://project.dataset.table."),
     Column(name="waiting", dtype=INTEGER, unit="rows", line="Acknowledged, and not delivered yet."),
@@ -224,6 +237,31 @@ STREAMS: tuple[Column, ...] = (
     Column(name="last_error", dtype=TEXT, line="Why the last delivery failed."),
 )
 """The streams of a store to BigQuery."""
+
+MESSAGES: tuple[Column, ...] = (
+    Column(name="publish_time", dtype=MOMENT, line="When the message was published."),
+    Column(name="message_id", dtype=TEXT, line="Unique in the topic, and ascending in it."),
+    Column(name="name", dtype=TEXT, line="Resource name of the instance."),
+    Column(name="action", dtype=TEXT, line="What was done, e.g. StoreInstances; missing in the older form."),
+    *_attributes("StudyInstanceUID SeriesInstanceUID SOPInstanceUID Modality"),
+    Column(name="storage_class", dtype=TEXT, line="Storage class of the instance."),
+    Column(name="previous_storage_class", dtype=TEXT, line="The one before, where it was changed."),
+    Column(name="last_updated_time", dtype=MOMENT, line="When the instance was last changed, to the second."),
+    Column(name="version_id", dtype=TEXT, line="Which version of the instance it is."),
+    Column(name="store", dtype=TEXT, line="Resource name of the store."),
+)
+"""What a topic was told: one row for each message."""
+
+TOPICS: tuple[Column, ...] = (
+    Column(name="id", dtype=TEXT, line="Id of the topic in its project."),
+    Column(name="name", dtype=TEXT, line="Resource name."),
+    Column(name="messages", dtype=INTEGER, line="Messages that are kept."),
+    Column(name="waiting", dtype=INTEGER, line="Those of them that Pub/Sub has not taken yet."),
+    Column(name="delivered", dtype=INTEGER, line="Messages that Pub/Sub has taken."),
+    Column(name="oldest_waiting_time", dtype=MOMENT, line="When the oldest waiting message was published."),
+    Column(name="last_error", dtype=TEXT, line="Why Pub/Sub does not take them."),
+)
+"""The topics that stores notify."""
 
 IAM: tuple[Column, ...] = (
     Column(name="role", dtype=TEXT, line="The role, e.g. roles/healthcare.dicomViewer."),
