@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Request, Response
 
+from dicomkit.engine.access import caller_of
 from dicomkit.engine.routes import DATASET, STORE, Route
 from dicomkit.engine.services.deidentify_preview import MAX_SAMPLE, SAMPLE
 from dicomkit.engine.wire import api_version, dataset_name, json_response, number, read_json, store_name
 from dicomkit.errors import InvalidArgument
 from dicomkit.resources.deidentify_request import DeidentifyDatasetRequest, DeidentifyDicomStoreRequest
+from dicomkit.resources.roles import DESTINATION_PERMISSION
 
 if TYPE_CHECKING:
     from dicomkit.engine.app import Engine
@@ -20,6 +22,7 @@ __all__ = ["ROUTES"]
 
 def _store(engine: Engine, request: Request, **path: str) -> Response:
     wanted = DeidentifyDicomStoreRequest.from_api(read_json(request), strict=True)
+    engine.iam.require(caller_of(request), DESTINATION_PERMISSION, wanted.destination)
     operation = engine.deidentification.begin_store(
         engine.operations, store_name(**path), wanted, api=api_version(request)
     )
@@ -28,6 +31,8 @@ def _store(engine: Engine, request: Request, **path: str) -> Response:
 
 def _dataset(engine: Engine, request: Request, project: str, location: str, dataset: str) -> Response:
     wanted = DeidentifyDatasetRequest.from_api(read_json(request), strict=True)
+    # It makes a dataset, and needs what that needs.
+    engine.iam.authorize(caller_of(request), f"{_ID}.create", {"project": wanted.destination.project})
     operation = engine.deidentification.begin_dataset(
         engine.operations, dataset_name(project, location, dataset), wanted, api=api_version(request)
     )
@@ -44,6 +49,8 @@ def _preview(engine: Engine, request: Request, **path: str) -> Response:
     if limit > MAX_SAMPLE:
         raise InvalidArgument(f"maxInstances must be at most {MAX_SAMPLE}; a preview looks at a sample")
     name = store_name(**path)
+    if wanted.destination_store:
+        engine.iam.require(caller_of(request), DESTINATION_PERMISSION, wanted.destination)
     service = engine.deidentification
     config = service.check_store(name, wanted) if wanted.destination_store else service.config(wanted)
     return json_response(request, engine.deidentify_preview.rows(name, config, wanted.filter_config, limit))

@@ -130,9 +130,10 @@ def request_cancel(connection: sqlite3.Connection, id_: str) -> None:
 
 
 def finish(connection: sqlite3.Connection, id_: str, outcome: Mapping[str, Any], ended: int) -> None:
-    """Note how an operation ended; what only its worker needed is dropped."""
+    """Note how an operation ended; what only its worker needed, keys among it, is dropped."""
     connection.execute(
-        "UPDATE operations SET outcome = ?, ended = ?, state = '{}' WHERE id = ?", (orjson.dumps(outcome), ended, id_)
+        "UPDATE operations SET outcome = ?, ended = ?, request = '{}', state = '{}' WHERE id = ?",
+        (orjson.dumps(outcome), ended, id_),
     )
 
 
