@@ -70,7 +70,7 @@ def transcode(source: Source, transfer_syntax: str) -> bytes:
     """
     from dicomkit.pixels.transcoding import transcode_image
 
-    with _opened(source) as image:
+    with opened(source) as image:
         return bytes(transcode_image(image, transfer_syntax))
 
 
@@ -84,7 +84,7 @@ def frame_count(source: Source) -> int:
     DicomFormatError
         The bytes are no DICOM file.
     """
-    with _opened(source) as image:
+    with opened(source) as image:
         return image.layout.frames
 
 
@@ -107,7 +107,7 @@ def frame_bytes(source: Source, frames: Sequence[int], *, transfer_syntax: str) 
     """
     from dicomkit.pixels.frames import read_frames
 
-    with _opened(source) as image:
+    with opened(source) as image:
         return read_frames(image, frames, transfer_syntax)
 
 
@@ -136,13 +136,13 @@ def render(source: Source, frame: int, *, media_type: str, viewport: Viewport | 
     from dicomkit.pixels.frames import checked_numbers
     from dicomkit.pixels.rendering import render_frame
 
-    with _opened(source) as image:
+    with opened(source) as image:
         (index,) = checked_numbers(image, [frame])
         return render_frame(image, index, media_type, viewport)
 
 
 @contextmanager
-def _opened(source: Source) -> Iterator[Image]:
+def opened(source: Source) -> Iterator[Image]:
     """The image, for as long as it is looked at; whatever its bytes do to a decoder becomes an error of ours."""
     try:
         if isinstance(source, bytes):
