@@ -17,6 +17,7 @@ from dicomkit.dicom.query import Query
 from dicomkit.resources import (
     BigQueryDestination,
     Binding,
+    DeidentifyConfig,
     DicomNotificationConfig,
     DicomStore,
     NotificationConfig,
@@ -28,6 +29,7 @@ __all__ = [
     "BigQueryDestination",
     "Binding",
     "Dataset",
+    "DeidentifyConfig",
     "DicomNotificationConfig",
     "DicomStore",
     "NotificationConfig",

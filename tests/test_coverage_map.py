@@ -25,8 +25,6 @@ _STORES = "datasets.dicomStores"
 _PIXELS = "frames, renderings and bulk data come with the pixel decoders"
 
 HOLES: dict[str, str] = {
-    f"{_STORES}.setBlobStorageSettings": "needs operations that run for long",
-    f"{_STORES}.dicomWeb.studies.setBlobStorageSettings": "needs operations that run for long",
     f"{_STORES}.studies.series.instances.retrieveRendered": _PIXELS,
     f"{_STORES}.studies.series.instances.frames.retrieveFrames": _PIXELS,
     f"{_STORES}.studies.series.instances.frames.retrieveRendered": _PIXELS,
@@ -37,6 +35,7 @@ HOLES: dict[str, str] = {
 VERBS: dict[str, str] = {
     "datasets.create": "connect",
     "datasets.get": "connect",
+    "datasets.deidentify": "Dataset.deidentify",
     "datasets.getIamPolicy": "Dataset.iam",
     "datasets.setIamPolicy": "Dataset.grant",
     "datasets.testIamPermissions": "Dataset.test_iam_permissions",
@@ -52,6 +51,11 @@ VERBS: dict[str, str] = {
     f"{_STORES}.setIamPolicy": "Store.grant",
     f"{_STORES}.testIamPermissions": "Store.test_iam_permissions",
     f"{_STORES}.getDICOMStoreMetrics": "Store.metrics",
+    f"{_STORES}.import": "Store.import_dicom",
+    f"{_STORES}.export": "Store.export",
+    f"{_STORES}.deidentify": "Store.deidentify",
+    f"{_STORES}.setBlobStorageSettings": "Store.set_blob_storage_settings",
+    f"{_STORES}.dicomWeb.studies.setBlobStorageSettings": "Store.set_blob_storage_settings",
     f"{_STORES}.dicomWeb.studies.getStudyMetrics": "Store.metrics",
     f"{_STORES}.dicomWeb.studies.series.getSeriesMetrics": "Store.metrics",
     f"{_STORES}.dicomWeb.studies.series.instances.getStorageInfo": "Store.storage_info",
@@ -76,10 +80,6 @@ _BY_INSTANCE = "the client reads and keeps single instances"
 _RAW = "by Dataset.session: "
 
 NO_VERB: dict[str, str] = {
-    f"{_STORES}.export": f"{_RAW}the client's own verb is yet to come",
-    "datasets.deidentify": f"{_RAW}the client's verb is yet to come",
-    f"{_STORES}.deidentify": f"{_RAW}the client's verb is yet to come",
-    f"{_STORES}.import": f"{_RAW}the client's own Operation is yet to come",
     "get": f"{_RAW}a location is a part of the name that connect takes",
     "list": f"{_RAW}a location is a part of the name that connect takes",
     "datasets.list": f"{_RAW}a Dataset is one dataset",

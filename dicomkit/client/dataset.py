@@ -14,7 +14,8 @@ from dicomkit.client import sql
 from dicomkit.client.access import AccessControl
 from dicomkit.client.cards import card
 from dicomkit.client.connection import Connection
-from dicomkit.client.operation import Operation, check_name
+from dicomkit.client.messages import Topics
+from dicomkit.client.operation import Operation, begin, check_name
 from dicomkit.client.operations import operations_frame
 from dicomkit.client.paging import resources
 from dicomkit.client.rest import Rest, quote_path
@@ -25,12 +26,14 @@ from dicomkit.frames.tables import table
 from dicomkit.names import DatasetName, check_id
 from dicomkit.resources import DicomStore, StreamConfigLike, stream_configs_from
 from dicomkit.resources import Operation as OperationResource
+from dicomkit.resources.deidentify_profile import DeidentifyConfigLike, deidentify_fields
+from dicomkit.resources.deidentify_request import DeidentifyDatasetRequest
 from dicomkit.resources.label_filter import LabelFilter
 
 __all__ = ["Dataset", "create_if_missing"]
 
 
-class Dataset(AccessControl):
+class Dataset(AccessControl, Topics):
     """A dataset on a server, or in a folder of this machine. ``dicomkit.connect`` makes it.
 
     Parameters
@@ -172,6 +175,33 @@ class Dataset(AccessControl):
             The dataset has no such store.
         """
         self._rest.json("DELETE", quote_path(str(self._name.store(store_id))))
+
+    def deidentify(self, to: str, *, config: DeidentifyConfigLike = "basic") -> Operation:
+        """Have the server make a new dataset with de-identified copies of all stores; returns the operation at once.
+
+        Parameters
+        ----------
+        to
+            The new dataset, which must not exist yet: its id beside this one, or its whole name in the same location.
+        config
+            As for ``Store.deidentify``.
+
+        Raises
+        ------
+        InvalidArgument
+            The config breaks a rule, or the name is none.
+        AlreadyExists
+            There is such a dataset.
+        Unimplemented
+            The server cannot do what the config asks for.
+
+        Notes
+        -----
+        Healthcare API ``datasets.deidentify``.
+        """
+        name = to if "/" in to else f"{self._name.parent}/datasets/{check_id(to, 'dataset id')}"
+        request = DeidentifyDatasetRequest(destination_dataset=name, **deidentify_fields(config))
+        return begin(self._connection, f"{self._path}:deidentify", request.to_api(), method="DeidentifyDataset")
 
     def operation(self, id_or_name: str) -> Operation:
         """The long-running operation with this id, or this whole name, whoever began it.

@@ -14,6 +14,7 @@ from dicomkit.client.connection import Connection
 from dicomkit.client.instances import Instances
 from dicomkit.client.metrics import metrics, storage_info
 from dicomkit.client.searches import Searches
+from dicomkit.client.transfers import Transfers
 from dicomkit.errors import FailedPrecondition, InvalidArgument
 from dicomkit.names import DicomStoreName
 from dicomkit.resources import DicomNotificationConfig, DicomStore, StreamConfigLike, stream_configs_from
@@ -27,7 +28,7 @@ NotificationConfigLike = str | DicomNotificationConfig
 """A topic ``projects/{project}/topics/{topic}``, or a whole config."""
 
 
-class Store(Searches, Instances, AccessControl):
+class Store(Searches, Instances, Transfers, AccessControl):
     """A DICOM store of a dataset. ``Dataset.store`` and ``Dataset.create_store`` make it.
 
     Parameters

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dicomkit.resources._json import violations
 from dicomkit.resources.bigquery_destination import BigQueryDestination
 from dicomkit.resources.dataset import Dataset
+from dicomkit.resources.deidentify_config import DeidentifyConfig
 from dicomkit.resources.dicom_store import DicomStore
 from dicomkit.resources.field_mask import apply_mask, compute_mask
 from dicomkit.resources.labels import check_labels
@@ -17,6 +18,7 @@ __all__ = [
     "BigQueryDestination",
     "Binding",
     "Dataset",
+    "DeidentifyConfig",
     "DicomNotificationConfig",
     "DicomStore",
     "NotificationConfig",
