@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,13 @@ import typer
 __all__ = ["app"]
 
 app = typer.Typer(help="DICOM stores as DataFrames.", no_args_is_help=True, add_completion=True)
+
+
+class Mode(StrEnum):
+    """How the engine answers."""
+
+    friendly = "friendly"
+    google = "google"
 
 
 def _version(wanted: bool) -> None:
@@ -39,3 +47,67 @@ def demo(
     from dicomkit.demo import run
 
     raise typer.Exit(run(home))
+
+
+@app.command()
+def serve(
+    home: Annotated[Path, typer.Argument(help="Folder with the stores; made if missing.", file_okay=False)],
+    host: Annotated[str, typer.Option(help="Address to listen at; others than loopback want a token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any that is free.")] = 0,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="DICOMKIT_TOKEN",
+            show_envvar=True,
+            help="The owner's token; one is made and printed when it is left out. Other users of the machine can see "
+            "options of a command, and not its environment.",
+        ),
+    ] = None,
+    principals: Annotated[
+        Path | None, typer.Option(help="TOML or JSON file with the tokens of others.", dir_okay=False, exists=True)
+    ] = None,
+    mode: Annotated[
+        Mode, typer.Option(help="google refuses the searches that the Cloud Healthcare API refuses.")
+    ] = Mode.friendly,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(help="Origin of pages that may use the server, as http://localhost:3000.")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="Further name of this server, as that of a proxy in front of it.")
+    ] = None,
+    cloud: Annotated[
+        bool, typer.Option("--cloud", help="Use buckets and topics of Google Cloud, by default credentials.")
+    ] = False,
+    threads: Annotated[int, typer.Option(min=1, max=256, help="Requests that are answered at a time.")] = 16,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No line for each request.")] = False,
+) -> None:
+    """Serve a folder over HTTP: the DICOM stores with DICOMweb, and the BigQuery of their tables."""
+    import logging
+
+    from dicomkit import server
+
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
+    logging.getLogger("dicomkit.access").setLevel(logging.WARNING if quiet else logging.INFO)
+    credentials = None
+    if cloud:
+        from dicomkit.transport.sessions import default_credentials
+
+        credentials = default_credentials()
+    server.serve(
+        home,
+        host=host,
+        port=port,
+        token=token or None,
+        principals=principals,
+        mode=mode.value,
+        origins=allow_origin or (),
+        hosts=allow_host or (),
+        credentials=credentials,
+        threads=threads,
+        say=_say,
+    )
+
+
+def _say(line: str) -> None:
+    """Print a line at once: whoever started the command in a pipe waits for it."""
+    print(line, flush=True)

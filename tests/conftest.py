@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,10 +16,11 @@ import pandas as pd
 import pydicom
 import pytest
 from hypothesis import HealthCheck, settings
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 import dicomkit as dk
+from dicomkit.engine.access import OWNER
 from dicomkit.engine.app import Engine
+from dicomkit.server import Gate, Hosts, Server
 
 # A busy machine is slow, which is no failure; CI tries the same examples each time, everybody else new ones.
 settings.register_profile(
@@ -29,7 +31,7 @@ settings.load_profile("dicomkit")
 Deployment = Literal["embedded", "served"]
 
 DEPLOYMENTS: tuple[Deployment, ...] = ("embedded", "served")
-"""The same engine in this process, and behind a threaded HTTP server on a loopback port."""
+"""The same engine in this process, and behind the server of ``dicomkit serve`` on a loopback port."""
 
 WHEEL = Path(pydicom.__file__).parent / "data" / "test_files"
 """The DICOM files that pydicom's wheel brings along."""
@@ -40,7 +42,8 @@ def clean_environment() -> Iterator[None]:
     """No credentials, proxies or settings of the machine, and no connection that leaves it."""
     with pytest.MonkeyPatch.context() as patch:
         for name in (
-            *("DICOMKIT_TOKEN", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "BIGQUERY_EMULATOR_HOST"),
+            *("DICOMKIT_TOKEN", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT"),
+            *("BIGQUERY_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"),
             *(f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "ALL")),
             *(f"{kind}_proxy" for kind in ("http", "https", "all")),
         ):
@@ -56,23 +59,22 @@ def clean_environment() -> Iterator[None]:
         yield
 
 
-class _Quiet(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: Any) -> None:
-        """Say nothing."""
+LOOPBACK = Hosts("127.0.0.1")
+"""Names of a server of the tests."""
 
 
 @contextmanager
-def served(app: Callable[..., Any]) -> Iterator[str]:
-    """A WSGI application behind a threaded server; gives its origin."""
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def served(app: Callable[..., Any], gate: Gate | None = None) -> Iterator[str]:
+    """A WSGI application behind the product's server; gives its origin. Without a gate everybody is the owner."""
+    with tempfile.TemporaryDirectory() as spool:
+        server = Server(app, gate=gate or Gate(lambda token: OWNER, hosts=LOOPBACK), spool=Path(spool))
+        thread = threading.Thread(target=server.run, name="server of a test", daemon=True)
+        thread.start()
+        try:
+            yield server.url
+        finally:
+            server.stop()
+            thread.join()
 
 
 @contextmanager

@@ -32,6 +32,7 @@ LAYERS: dict[str, int] = {
     "dicomkit.engine": 3,
     "dicomkit.widgets": 4,
     "dicomkit.plots": 4,
+    "dicomkit.server": 4,
     "dicomkit.connect": 5,
     "dicomkit.cli": 6,
     "dicomkit.demo": 6,
@@ -45,6 +46,7 @@ TOP = "dicomkit"
 BLIND: list[tuple[str, str]] = [
     ("dicomkit.client", "dicomkit.engine"),
     ("dicomkit.engine", "dicomkit.client"),
+    ("dicomkit.server", "dicomkit.client"),
     ("dicomkit.engine", "dicomkit.frames"),
     ("dicomkit.engine", "dicomkit.transport"),
     ("dicomkit.dicom", "dicomkit.bigquery"),

@@ -8,7 +8,7 @@
     exports/            rows on their way into a table; made when there are any
     warehouse.duckdb    the tables of the embedded BigQuery
     buckets/            gs://bucket/... when no cloud is configured
-    lock                held by the one process that has the folder open; holds its process id
+    lock                held by the one process that has the folder open; holds its process id, and its URL if it serves
 
 Folders are made 0700 and files 0600: what is in them are medical images.
 """
@@ -90,15 +90,28 @@ class Home:
     def _acquire(self) -> None:
         fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         if not _lock(fd):
-            owner = os.pread(fd, 32, 0).decode("ascii", "replace").strip() if hasattr(os, "pread") else ""
+            text = os.pread(fd, 512, 0).decode("ascii", "replace") if hasattr(os, "pread") else ""
             os.close(fd)
-            raise Unavailable(
-                f"the folder {str(self.path)!r} is open in process {owner or 'unknown'}; "
-                "close it there, or reach it over HTTP with 'dicomkit serve'"
+            owner, _, url = text.strip().partition("\n")
+            remedy = (
+                f", which serves it at {url!r}; connect to that with the token it was given or has printed"
+                if url
+                else "; close it there, or reach it over HTTP with 'dicomkit serve'"
             )
-        os.truncate(fd, 0)
-        os.write(fd, f"{os.getpid()}\n".encode("ascii"))
+            raise Unavailable(f"the folder {str(self.path)!r} is open in process {owner or 'unknown'}{remedy}")
         self._lock_fd = fd
+        self._write_lock("")
+
+    def advertise(self, url: str) -> None:
+        """Let whoever finds the folder in use know where it is served; an empty *url* takes it back."""
+        self._write_lock(url)
+
+    def _write_lock(self, url: str) -> None:
+        # Written over and then cut, so that a reader in between never finds it empty.
+        text = f"{os.getpid()}\n{url}\n".encode("ascii", "replace")
+        os.lseek(self._lock_fd, 0, os.SEEK_SET)
+        os.write(self._lock_fd, text)
+        os.truncate(self._lock_fd, len(text))
 
     def close(self) -> None:
         """Let another process open the folder."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from google.auth.credentials import Credentials
     from google.auth.transport.requests import AuthorizedSession
 
-__all__ = ["CLOUD_SCOPE", "embedded_session", "google_session", "origin_of", "token_session"]
+__all__ = ["CLOUD_SCOPE", "default_credentials", "embedded_session", "google_session", "origin_of", "token_session"]
 
 CLOUD_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 """The scope that the Healthcare API and BigQuery both take."""
@@ -64,12 +64,22 @@ def google_session(credentials: Credentials | None = None) -> AuthorizedSession:
     SetupError
         No credentials are found; the message says the command that makes them.
     """
-    import google.auth
-    from google.auth.exceptions import DefaultCredentialsError
     from google.auth.transport.requests import AuthorizedSession
 
-    if credentials is not None:
-        return AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+    return AuthorizedSession(credentials or default_credentials())  # type: ignore[no-untyped-call]
+
+
+def default_credentials() -> Credentials:
+    """The application default credentials of Google Cloud.
+
+    Raises
+    ------
+    SetupError
+        There are none; the message says the command that makes them.
+    """
+    import google.auth
+    from google.auth.exceptions import DefaultCredentialsError
+
     try:
         credentials, _project = google.auth.default(scopes=[CLOUD_SCOPE])
     except DefaultCredentialsError as error:
@@ -77,7 +87,7 @@ def google_session(credentials: Credentials | None = None) -> AuthorizedSession:
             "no Google credentials found: run `gcloud auth application-default login`, or let "
             "GOOGLE_APPLICATION_CREDENTIALS name a key file. To stay on this machine, connect to a folder instead"
         ) from error
-    return AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+    return credentials
 
 
 def origin_of(url: str) -> tuple[str, str, int]:
