@@ -113,7 +113,7 @@ def _decoder(syntax: str) -> Callable[[bytes, Header, Layout], Any]:
     if syntax in J2K:
         return lambda data, header, layout: imagecodecs.jpeg2k_decode(data, numthreads=1)
     if syntax in HT:
-        return lambda data, header, layout: imagecodecs.htj2k_decode(data)
+        return lambda data, header, layout: imagecodecs.htj2k_decode(data, planar=False)
     # The first image only: JPEG XL has animations.
     return lambda data, header, layout: imagecodecs.jpegxl_decode(data, 0, keeporientation=True, numthreads=1)
 

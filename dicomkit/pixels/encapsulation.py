@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 
 from dicomkit.dicom.binary_values import fragments_of
 from dicomkit.errors import FailedPrecondition
-from dicomkit.pixels.elements import LIMITS
-from dicomkit.pixels.image import PIXEL_DATA, Image
+from dicomkit.pixels.elements import LIMITS, Elements
+from dicomkit.pixels.image import PIXEL_DATA, Layout
 from dicomkit.pixels.syntaxes import DEFLATED_FRAMES, RLE
 
 __all__ = ["EncodedFrames", "encapsulate"]
@@ -37,11 +37,10 @@ class EncodedFrames:
         The fragments themselves are damaged.
     """
 
-    def __init__(self, image: Image) -> None:
-        element = image.elements.get(PIXEL_DATA)
+    def __init__(self, elements: Elements, layout: Layout, syntax: str) -> None:
+        element = elements.get(PIXEL_DATA)
         if element is None or not element.undefined:
             raise FailedPrecondition("the transfer syntax is a compressed one, but the pixel data are not in fragments")
-        elements = image.elements
         places, _ = fragments_of(
             elements.buffer,
             "OB",
@@ -59,7 +58,7 @@ class EncodedFrames:
         self._starts, self._lengths = places[2::2], places[3::2]
         self._first = self._table[0] + self._table[1]
         self._order = elements.encoding.order
-        self._bounds = self._frame_bounds(image)
+        self._bounds = self._frame_bounds(elements, layout.frames, syntax)
 
     def __len__(self) -> int:
         return len(self._bounds) - 1
@@ -69,20 +68,20 @@ class EncodedFrames:
         first, last = self._bounds[frame], self._bounds[frame + 1]
         return b"".join(self._buffer[self._starts[i] : self._starts[i] + self._lengths[i]] for i in range(first, last))
 
-    def _frame_bounds(self, image: Image) -> Sequence[int]:
+    def _frame_bounds(self, elements: Elements, frames: int, syntax: str) -> Sequence[int]:
         """Index of the first fragment of each frame, and the number of fragments at the end."""
-        frames, fragments = image.layout.frames, len(self._starts)
+        fragments = len(self._starts)
         if frames > fragments:
             raise FailedPrecondition(f"{frames} frames are declared, {fragments} fragments are there")
         if fragments == frames:
             return range(frames + 1)
         if frames == 1:
             return (0, fragments)
-        for offsets in (self._extended(image, frames), self._basic(frames)):
+        for offsets in (self._extended(elements, frames), self._basic(frames)):
             bounds = self._by_offsets(offsets)
             if bounds is not None:
                 return bounds
-        if image.syntax not in (RLE, DEFLATED_FRAMES):
+        if syntax not in (RLE, DEFLATED_FRAMES):
             # Every other codec ends its stream with FFD9, which no fragment but a frame's last one ends with.
             bounds = array("Q", [0])
             for i, (start, length) in enumerate(zip(self._starts, self._lengths, strict=True)):
@@ -93,8 +92,8 @@ class EncodedFrames:
                 return bounds
         raise FailedPrecondition(_NO_FRAMES)
 
-    def _extended(self, image: Image, frames: int) -> Sequence[int] | None:
-        raw = image.elements.raw("7FE00001")
+    def _extended(self, elements: Elements, frames: int) -> Sequence[int] | None:
+        raw = elements.raw("7FE00001")
         if raw is None or len(raw) != 8 * frames:
             return None
         return struct.unpack(f"{self._order}{frames}Q", raw)

@@ -29,6 +29,7 @@ from dicomkit.pixels.syntaxes import (
     JPEG_XL,
     JPEG_XL_RECOMPRESSION,
     JXL,
+    LOSSY_METHOD,
     NATIVE,
     RLE,
     WRITABLE,
@@ -46,7 +47,7 @@ J2K_DECIBEL = 50
 """Of lossy JPEG 2000: the signal-to-noise ratio asked for."""
 HT_STEP = 1 / 2000
 """Of lossy HTJ2K: the quantisation step, as a part of the range."""
-JXL_DISTANCE = 1.0
+JXL_DISTANCE = 0.5
 """Of lossy JPEG XL: butteraugli distance; 1 is said to be not visible."""
 
 _LOSSY = JPEG_LOSSY | {JPEG_XL}
@@ -109,6 +110,9 @@ def photometric_in(target: str, photometric: str) -> str:
 def encode_frame(target: str, array: Array, layout: Layout) -> bytes:
     """A frame in *target*; the array is as decoding gives it, in RGB where the target is lossy JPEG or JPEG XL."""
     array = np.ascontiguousarray(array)
+    if target in LOSSY_METHOD:
+        # What is above BitsStored is no part of the value, and would only be in the way.
+        array = array << (spare := 8 * array.dtype.itemsize - layout.bits_stored) >> spare
     if target == RLE:
         return _rle(array, layout)
     if target == DEFLATED_FRAMES:
@@ -159,26 +163,36 @@ def _encode(target: str, array: Array, layout: Layout) -> Any:
     if target in JLS:
         return imagecodecs.jpegls_encode(array, NEAR if target == JPEG_LS_NEAR else 0)
     if target == JPEG_XL:
-        return imagecodecs.jpegxl_encode(array, distance=JXL_DISTANCE, numthreads=1)
+        return imagecodecs.jpegxl_encode(
+            array, distance=JXL_DISTANCE, bitspersample=layout.bits_stored, effort=5, numthreads=1
+        )
     if target in JXL:
         return imagecodecs.jpegxl_encode(array, lossless=True, effort=3, numthreads=1)
     spaces = imagecodecs.JPEG8.CS
     if target in JPEG_LOSSY:
-        if array.dtype.itemsize == 2:
-            if bits <= 8:
-                array = array.astype(np.uint8)
-            else:
-                array = np.minimum(array, 4095)
-        if layout.samples == 3:
-            return imagecodecs.jpeg8_encode(array, QUALITY, subsampling="422")
-        return imagecodecs.jpeg8_encode(array, QUALITY, bitspersample=8 if array.dtype.itemsize == 1 else 12)
-    if layout.samples == 1:
-        unsigned = array & ((1 << bits) - 1) if layout.signed and _fits(_signed(array), bits, True) else array
-        exact = bits if _fits(unsigned, bits, False) and bits > 1 else 8 * array.dtype.itemsize
+        depth = 8 if bits <= 8 else 12
+        array = array.astype(np.uint8) if bits <= 8 else array
+        subsampling = "422" if layout.samples == 3 else None
+        return imagecodecs.jpeg8_encode(array, QUALITY, subsampling=subsampling, bitspersample=depth)
+    if layout.samples == 3:
         return imagecodecs.jpeg8_encode(
-            unsigned if exact == bits else array, lossless=True, predictor=1, bitspersample=exact
+            array, lossless=True, predictor=1, colorspace=spaces.RGB, outcolorspace=spaces.RGB
         )
-    return imagecodecs.jpeg8_encode(array, lossless=True, predictor=1, colorspace=spaces.RGB, outcolorspace=spaces.RGB)
+    return _lossless_jpeg(array, bits, layout.signed)
+
+
+def _lossless_jpeg(array: Array, bits: int, signed: bool) -> Any:
+    """Lossless JPEG of the precision that BitsStored says, where no sample has more."""
+    import imagecodecs
+
+    whole = 8 * array.dtype.itemsize
+    if signed and _fits(_signed(array), bits, True):
+        array = array & ((1 << bits) - 1)
+    elif bits == 1 or not _fits(array, bits, False):
+        bits = whole
+    # Decoders take the precision for the size of the container.
+    least = 2 if whole == 8 else 9
+    return imagecodecs.jpeg8_encode(array, lossless=True, predictor=1, bitspersample=max(least, bits))
 
 
 def _signed(array: Array) -> Array:

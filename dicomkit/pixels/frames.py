@@ -37,7 +37,7 @@ def read_frames(image: Image, frames: Sequence[int], target: str) -> list[bytes]
     """See :func:`dicomkit.pixels.frame_bytes`."""
     indexes = checked_numbers(image, frames)
     if target in ("*", image.syntax) and image.is_encapsulated:
-        encoded = EncodedFrames(image)
+        encoded = EncodedFrames(image.elements, image.layout, image.syntax)
         return [encoded[index] for index in indexes]
     if target == "*" or (target in NATIVE and not image.is_encapsulated):
         check_length(image)

@@ -16,7 +16,7 @@ from dicomkit.pixels.elements import LIMITS, Buffer, Elements
 from dicomkit.pixels.limits import FILE_BYTES, FRAME_BYTES
 from dicomkit.pixels.syntaxes import DEFLATED, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, NATIVE
 
-__all__ = ["Image", "Layout"]
+__all__ = ["Image", "Layout", "layout_of"]
 
 PIXEL_DATA = "7FE00010"
 FLOAT_PIXELS = {"7FE00008": 32, "7FE00009": 64}
@@ -143,33 +143,38 @@ class Image:
             There are no pixels, or the attributes that describe them are missing, contradict each other, or ask
             for more than the limits.
         """
-        tag = self.pixel_tag
-        if tag is None:
+        if self.pixel_tag is None:
             raise FailedPrecondition("the instance has no pixel data")
-        samples = self._whole("00280002", "SamplesPerPixel", 1)
-        floats = FLOAT_PIXELS.get(tag)
-        allocated = self._whole("00280100", "BitsAllocated", floats)
-        layout = Layout(
-            rows=self._whole("00280010", "Rows"),
-            columns=self._whole("00280011", "Columns"),
-            samples=samples,
-            bits_allocated=allocated,
-            bits_stored=self._whole("00280101", "BitsStored", allocated),
-            signed=self._whole("00280103", "PixelRepresentation", 0) == 1,
-            photometric=self.elements.text("00280004") or ("MONOCHROME2" if samples == 1 else "RGB"),
-            planar=samples > 1 and self._whole("00280006", "PlanarConfiguration", 0) == 1,
-            frames=self._whole("00280008", "NumberOfFrames", 1) or 1,
-            is_float=floats is not None,
-        )
-        _check(layout, floats)
-        return layout
+        return layout_of(self.elements, self.pixel_tag)
 
-    def _whole(self, tag: str, keyword: str, default: int | None = None) -> int:
-        value = self.elements.integer(tag)
+
+def layout_of(elements: Elements, tag: str = PIXEL_DATA) -> Layout:
+    """How the pixels of a dataset are laid out; see :attr:`Image.layout`."""
+
+    def whole(name: str, keyword: str, default: int | None = None) -> int:
+        value = elements.integer(name)
         value = default if value is None else value
         if value is None:
             raise FailedPrecondition(f"the instance has pixel data, but no {keyword}")
         return value
+
+    samples = whole("00280002", "SamplesPerPixel", 1)
+    floats = FLOAT_PIXELS.get(tag)
+    allocated = whole("00280100", "BitsAllocated", floats)
+    layout = Layout(
+        rows=whole("00280010", "Rows"),
+        columns=whole("00280011", "Columns"),
+        samples=samples,
+        bits_allocated=allocated,
+        bits_stored=whole("00280101", "BitsStored", allocated),
+        signed=whole("00280103", "PixelRepresentation", 0) == 1,
+        photometric=elements.text("00280004") or ("MONOCHROME2" if samples == 1 else "RGB"),
+        planar=samples > 1 and whole("00280006", "PlanarConfiguration", 0) == 1,
+        frames=whole("00280008", "NumberOfFrames", 1) or 1,
+        is_float=floats is not None,
+    )
+    _check(layout, floats)
+    return layout
 
 
 def _check(layout: Layout, floats: int | None) -> None:

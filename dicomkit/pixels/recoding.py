@@ -18,7 +18,7 @@ from dicomkit.errors import DicomFormatError
 from dicomkit.pixels.elements import Element, Elements
 from dicomkit.pixels.native import swapped
 
-__all__ = ["UNDEFINED", "Replacement", "header", "write_dataset"]
+__all__ = ["UNDEFINED", "NativePixels", "Replacement", "header", "write_dataset"]
 
 _WORDS = {"US": 2, "SS": 2, "AT": 2, "UL": 4, "SL": 4, "FL": 4, "FD": 8, "UV": 8, "SV": 8} | SWAP_SIZE
 _PIXELS = b"\xe0\x7f\x10\x00"

@@ -72,8 +72,8 @@ def shown_frame(image: Image, frame: int) -> Array:
         return palette[np.clip(array.astype(np.int64) - first, 0, len(palette) - 1)]
     if layout.is_float:
         raise FailedPrecondition("an image of floats is shown in grey only")
-    if layout.signed or layout.bits_allocated > 16:
-        raise FailedPrecondition("colours must be unsigned and of up to 16 bits to be shown")
+    if layout.signed or layout.bits_allocated > 32:
+        raise FailedPrecondition("colours must be unsigned and of up to 32 bits to be shown")
     colours = to_rgb(array, layout.photometric)
     bits = layout.bits_stored
     if bits > 8:

@@ -18,17 +18,19 @@ from dicomkit.pixels.decoding import decode_frame, photometric_of
 from dicomkit.pixels.elements import Elements
 from dicomkit.pixels.encapsulation import EncodedFrames, encapsulate
 from dicomkit.pixels.encoding import check_writable, encode_frame, photometric_in, recompressed
-from dicomkit.pixels.image import PIXEL_DATA, Image, Layout
+from dicomkit.pixels.image import PIXEL_DATA, Image, Layout, layout_of
 from dicomkit.pixels.limits import RESULT_BYTES
 from dicomkit.pixels.native import Array, check_length, frame_array, native_frame, packed, swapped
-from dicomkit.pixels.recoding import UNDEFINED, Replacement, header, write_dataset
+from dicomkit.pixels.recoding import UNDEFINED, NativePixels, Replacement, header, write_dataset
 from dicomkit.pixels.syntaxes import (
     DEFLATED,
     DEFLATED_FRAMES,
     EXPLICIT_LITTLE,
+    HTJ2K,
     IMPLICIT_LITTLE,
     JPEG_BASELINE,
     JPEG_LOSSY,
+    JPEG_LS_NEAR,
     JPEG_XL,
     JPEG_XL_RECOMPRESSION,
     LOSSY_METHOD,
@@ -73,7 +75,7 @@ class FrameReader:
         self._image = image
         if image.is_encapsulated and image.syntax != DEFLATED_FRAMES and image.layout.bits_allocated == 1:
             raise FailedPrecondition("pixels of 1 bit cannot be compressed the way the transfer syntax says")
-        self._encoded = EncodedFrames(image) if image.is_encapsulated else None
+        self._encoded = EncodedFrames(image.elements, image.layout, image.syntax) if image.is_encapsulated else None
         if self._encoded is None:
             check_length(image)
         self.source = image.layout
@@ -116,7 +118,7 @@ def transcode_image(image: Image, target: str) -> bytearray | bytes:
         image.elements,
         implicit=target == IMPLICIT_LITTLE,
         replace=replace,
-        native_pixels=_icon if image.is_encapsulated else None,
+        native_pixels=_icons_of(image.syntax) if image.is_encapsulated else None,
     )
     if target == DEFLATED:
         engine = zlib.compressobj(6, zlib.DEFLATED, -15)
@@ -165,6 +167,9 @@ def _new_pixels(image: Image, target: str) -> dict[str, Replacement | None]:
         replace["00280006"] = Replacement("US", bytes(2))
     if layout.bits_allocated != image.layout.bits_allocated:
         replace["00280100"] = Replacement("US", struct.pack("<H", layout.bits_allocated))
+    if layout.bits_stored != image.layout.bits_stored:
+        replace["00280101"] = Replacement("US", struct.pack("<H", layout.bits_stored))
+        replace["00280102"] = Replacement("US", struct.pack("<H", layout.bits_stored - 1))
     return replace
 
 
@@ -208,6 +213,9 @@ def _compressed(reader: FrameReader, image: Image, target: str) -> tuple[Layout,
     layout = replaced(layout, photometric=photometric)
     if target == JPEG_BASELINE:
         layout = replaced(layout, bits_allocated=8)
+    if target in (JPEG_LS_NEAR, HTJ2K):
+        # The stream has the precision of the container, and what was lost can lead above BitsStored.
+        layout = replaced(layout, bits_stored=layout.bits_allocated)
 
     def append(out: bytearray) -> None:
         encapsulate(out, frames, len(frames))
@@ -247,9 +255,26 @@ def _lossy(image: Image, method: str, ratio: float) -> dict[str, Replacement | N
     }
 
 
-def _icon(item: Elements) -> dict[str, Replacement | None]:
-    """A compressed image inside a sequence cannot stay one in a native transfer syntax, nor in another codec's."""
-    raise FailedPrecondition("an icon inside the instance is compressed")
+def _icons_of(syntax: str) -> NativePixels:
+    """Makes native pixels of the icons inside the instance, which are compressed as its pixels are.
+
+    An icon is native in a native transfer syntax, and may be so in every other (PS3.5 section A.4).
+    """
+
+    def native(item: Elements) -> dict[str, Replacement | None]:
+        layout = layout_of(item)
+        array = decode_frame(syntax, EncodedFrames(item, layout, syntax)[0], layout)
+        value = array.tobytes()
+        replace: dict[str, Replacement | None] = {
+            PIXEL_DATA: Replacement("OW" if layout.bits_allocated > 8 else "OB", _even(value, b"\0"))
+        }
+        if layout.samples > 1:
+            photometric = photometric_of(syntax, layout)
+            replace["00280004"] = Replacement("CS", _even(photometric.encode("ascii"), b" "))
+            replace["00280006"] = Replacement("US", bytes(2))
+        return replace
+
+    return native
 
 
 def _even(value: bytes, padding: bytes) -> bytes:
