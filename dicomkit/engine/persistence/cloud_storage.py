@@ -68,7 +68,7 @@ class CloudStorage:
     def check(self, uri: GcsUri) -> None:
         """Raise ``NotFound`` for a bucket that is not there, as far as the credentials can see."""
         try:
-            with _errors(f"the bucket {uri.bucket!r}"):
+            with _errors(f"bucket {uri.bucket!r}"):
                 self._fs().call("GET", "b/{}/o", uri.bucket, maxResults=1, fields="nextPageToken")
         except PermissionDenied:
             pass  # who may only write there cannot look; writing will tell
@@ -84,7 +84,7 @@ class CloudStorage:
         if after:
             query["startOffset"] = after
         while True:
-            with _errors(f"the bucket {uri.bucket!r}"):
+            with _errors(f"bucket {uri.bucket!r}"):
                 page = self._fs().call("GET", "b/{}/o", uri.bucket, json_out=True, **query)
             for item in page.get("items", ()):
                 name = item["name"]
@@ -98,7 +98,7 @@ class CloudStorage:
 
     def open(self, uri: GcsUri) -> BinaryIO:
         """The content of an object, read in chunks."""
-        with _errors(str(uri)):
+        with _errors(f"object {uri}"):
             found = self._fs().call("GET", "b/{}/o/{}", uri.bucket, uri.object, json_out=True, fields="size,generation")
         reader = _Reader(self._fs(), uri, int(found.get("size", 0)), found.get("generation"))
         return cast(BinaryIO, io.BufferedReader(reader, CHUNK))
@@ -106,16 +106,16 @@ class CloudStorage:
     @contextmanager
     def writer(self, uri: GcsUri) -> Iterator[BinaryIO]:
         """A stream for the content of an object, which is there when the block is left without an error."""
-        with _errors(str(uri)):
+        with _errors(f"object {uri}"):
             stream = self._fs().open(f"{uri.bucket}/{uri.object}", "wb", content_type="application/octet-stream")
         try:
             yield cast(BinaryIO, stream)
         except BaseException:
-            with _errors(str(uri)):
+            with _errors(f"object {uri}"):
                 stream.discard()
             stream.closed = True  # so that nobody finishes it
             raise
-        with _errors(str(uri)):
+        with _errors(f"object {uri}"):
             stream.close()
 
 
@@ -138,7 +138,7 @@ class _Reader(io.RawIOBase):
         end = min(self._at + min(len(buffer), CHUNK), self._size)
         if end <= self._at:
             return 0
-        with _errors(str(self._uri)):
+        with _errors(f"object {self._uri}"):
             _, data = self._fs.call(
                 "GET",
                 "b/{}/o/{}",
@@ -161,7 +161,7 @@ def _errors(what: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as exc:
-        raise NotFound(f"there is no {what if what.startswith('the ') else f'object {what}'}") from exc
+        raise NotFound(f"there is no {what}") from exc
     except OSError as exc:
         # gcsfs gives 403 a plain OSError with no number; what the network raises has one, or a class of its own.
         if type(exc) is OSError and exc.errno is None:
