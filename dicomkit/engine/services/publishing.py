@@ -173,7 +173,8 @@ class Publishing:
 
     def _failed(self, key: int, reason: str) -> None:
         """Keep the reason, and try again later."""
-        _log.warning("a topic does not move: %s", reason)
+        if key not in self._failures:
+            _log.warning("a topic does not move: %s", reason)
         try:
             with self._storage.database.write() as connection:
                 rows.note_stall(connection, key, reason)
