@@ -20,7 +20,7 @@ from dicomkit.client.operations import operations_frame
 from dicomkit.client.paging import resources
 from dicomkit.client.rest import Rest, quote_path
 from dicomkit.client.store import NotificationConfigLike, Store, notification_configs_from
-from dicomkit.errors import DeadlineExceeded, NotFound
+from dicomkit.errors import DeadlineExceeded, NotFound, PermissionDenied
 from dicomkit.frames.columns import STORES
 from dicomkit.frames.tables import table
 from dicomkit.names import DatasetName, check_id
@@ -272,6 +272,8 @@ def create_if_missing(rest: Rest, name: DatasetName, *, timeout_s: float = 60.0)
     try:
         rest.json("GET", quote_path(str(name)))
         return
+    except PermissionDenied:
+        return  # who may not see the dataset may still have a role on a store in it
     except NotFound:
         pass
     params = {"datasetId": name.dataset}

@@ -135,6 +135,7 @@ METHODS: dict[str, Needs] = {
         "dicomkit",
         "store",
         {
+            "countMatches": "healthcare.dicomStores.dicomWebRead",
             "streamStatus drainStreams": "healthcare.dicomStores.get",
             "previewDeidentify": "healthcare.dicomStores.deidentify",
         },

@@ -129,7 +129,9 @@ class Iam:
         """
         if caller.is_owner:
             return
-        needs = METHODS[method_id]
+        needs = METHODS.get(method_id)
+        if needs is None:
+            raise PermissionDenied(f"no permission is known for {method_id}; only the owner may call it")
         if needs.permission is None:
             return
         if needs.on == "project":
