@@ -43,7 +43,7 @@ def clean_environment() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in (
             *("DICOMKIT_TOKEN", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT"),
-            *("BIGQUERY_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"),
+            *("BIGQUERY_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "STORAGE_EMULATOR_HOST"),
             *(f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "ALL")),
             *(f"{kind}_proxy" for kind in ("http", "https", "all")),
         ):
