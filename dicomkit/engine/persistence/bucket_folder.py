@@ -129,6 +129,8 @@ class BucketFolder:
         """The content of an object, to be closed by the caller."""
         try:
             fd = os.open(self._path(uri.bucket, uri.object), _READ)
+        except NotADirectoryError as exc:
+            raise NotFound(f"there is no object {uri}") from exc
         except OSError as exc:
             raise _error(exc, str(uri)) from exc
         try:
