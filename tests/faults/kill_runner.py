@@ -8,6 +8,7 @@ runs the workload to its end and ``verify`` only looks at what is there.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -40,6 +41,7 @@ from tests.unit.engine.factories import (
 )
 
 TABLE = "bq://local.imaging.ct"
+TOPIC = "projects/local/topics/changes"
 _REQUESTS = 6
 _LARGE = ("post_rename",)
 _COMPACTION = ("pre_copy", "mid_copy", "post_copy", "in_move", "post_move", "post_drop")
@@ -95,7 +97,10 @@ def work(home: str, ledger: Ledger, spec: str) -> None:
         http = Client(engine)
         if http.get(STORE).status_code == 404:
             http.post(f"{PARENT}/datasets?datasetId=default")
-            http.post(f"{DATASET}/dicomStores?dicomStoreId=ct", json=streamed_to(TABLE))
+            http.post(
+                f"{DATASET}/dicomStores?dicomStoreId=ct",
+                json=streamed_to(TABLE) | {"notificationConfigs": [{"pubsubTopic": TOPIC}]},
+            )
         for number in range(_REQUESTS):
             made = [fresh(point in _LARGE and number % 2 == 1), fresh(False), fresh(False)]
             made += [fresh(False) for _ in range(3 if point in _COMPACTION else 0)]
@@ -145,6 +150,7 @@ def verify(home: str, ledger: Ledger) -> dict[str, Any]:
         leftovers = sorted(set(on_disk) ^ set(sizes)) + [k for k, s in sizes.items() if on_disk.get(k) != s]
         engine.streaming.drain(DicomStoreName.parse(STORE[4:]), 20)
         missing = sorted(ever - set(_streamed(engine)))
+        told = _told(engine)
         waiting = [s["waiting"] for s in engine.streaming.status(DicomStoreName.parse(STORE[4:]))]
     return {
         "acknowledged": len(there),
@@ -157,6 +163,9 @@ def verify(home: str, ledger: Ledger) -> dict[str, Any]:
         "leftovers": leftovers,
         "integrity": intact,
         "missing_rows": missing,
+        # A change and its message are one: what was acknowledged was told, and what was told is so.
+        "untold": sorted(ever - told["StoreInstances"]),
+        "told_wrongly": sorted(set(found) ^ (told["StoreInstances"] - told["DeleteInstances"])),
         "waiting": waiting,
     }
 
@@ -186,6 +195,17 @@ def _streamed(engine: Engine) -> Iterator[str]:
         return
     for uid, series, study in found:
         yield f"{WEB}/studies/{study}/series/{series}/instances/{uid}"
+
+
+def _told(engine: Engine) -> dict[str, set[str]]:
+    """Action -> paths of the instances that the topic says it was done to."""
+    told: dict[str, set[str]] = {"StoreInstances": set(), "DeleteInstances": set()}
+    after = 0
+    while page := engine.notifications.messages(TOPIC, after=after, since=None, limit=1_000):
+        for message in page:
+            told[message["attributes"]["action"]].add(f"/v1/{base64.b64decode(message['data']).decode()}")
+        after = int(page[-1]["messageId"])
+    return told
 
 
 def in_child(task: Callable[[], Any]) -> tuple[int, bytes]:

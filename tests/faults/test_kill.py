@@ -26,6 +26,8 @@ EXPECTED = {
     "leftovers": [],
     "integrity": "ok",
     "missing_rows": [],
+    "untold": [],
+    "told_wrongly": [],
     "waiting": [0],
 }
 """What the runner reports of a home in which nothing is wrong."""
@@ -42,7 +44,7 @@ def specs(group: int) -> list[str]:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked children")
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_a_kill_at_any_point_loses_nothing(tmp_path: Path, group: int) -> None:
-    """Acknowledged bytes read back equal, their rows arrive at least once, and no row or file dangles."""
+    """Acknowledged bytes read back equal, their rows and messages are there, and no row or file dangles."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.faults.kill_runner", str(tmp_path / "home"), *specs(group)],
         cwd=ROOT,
