@@ -22,14 +22,8 @@ from tests.discovery import EXCLUDED, VERSIONS, Method, document, methods
 
 PREFIX = "healthcare.projects.locations."
 _STORES = "datasets.dicomStores"
-_PIXELS = "frames, renderings and bulk data come with the pixel decoders"
 
-HOLES: dict[str, str] = {
-    f"{_STORES}.studies.series.instances.retrieveRendered": _PIXELS,
-    f"{_STORES}.studies.series.instances.frames.retrieveFrames": _PIXELS,
-    f"{_STORES}.studies.series.instances.frames.retrieveRendered": _PIXELS,
-    f"{_STORES}.studies.series.instances.bulkdata.retrieveBulkdata": _PIXELS,
-}
+HOLES: dict[str, str] = {}
 """Methods that the engine answers with 501, and why. One that gets a handler has to leave this table."""
 
 VERBS: dict[str, str] = {
@@ -76,6 +70,7 @@ VERBS: dict[str, str] = {
 }
 """What a user calls to have a method called."""
 
+_PIXELS = "by dicomweb-client on Dataset.session: the client reads whole instances"
 _BY_INSTANCE = "the client reads and keeps single instances"
 _RAW = "by Dataset.session: "
 
@@ -88,6 +83,10 @@ NO_VERB: dict[str, str] = {
     f"{_STORES}.studies.storeInstances": "Store.upload takes instances of any study, which is the wider method",
     f"{_STORES}.studies.retrieveStudy": _BY_INSTANCE,
     f"{_STORES}.studies.series.retrieveSeries": _BY_INSTANCE,
+    f"{_STORES}.studies.series.instances.retrieveRendered": _PIXELS,
+    f"{_STORES}.studies.series.instances.frames.retrieveFrames": _PIXELS,
+    f"{_STORES}.studies.series.instances.frames.retrieveRendered": _PIXELS,
+    f"{_STORES}.studies.series.instances.bulkdata.retrieveBulkdata": _PIXELS,
 }
 """Methods that the engine has, and the client no verb of its own for, and why."""
 

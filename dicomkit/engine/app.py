@@ -27,6 +27,7 @@ from dicomkit.engine.persistence.storage import Storage
 from dicomkit.engine.routes import Route, url_map
 from dicomkit.engine.services import pubsub, removal, storage_settings
 from dicomkit.engine.services.buckets import Buckets
+from dicomkit.engine.services.bulk_data import BulkData
 from dicomkit.engine.services.compaction import Compaction
 from dicomkit.engine.services.datasets import Datasets
 from dicomkit.engine.services.deidentification import METHODS as DEIDENTIFICATIONS
@@ -42,8 +43,10 @@ from dicomkit.engine.services.ingest import Ingest
 from dicomkit.engine.services.metrics import Metrics
 from dicomkit.engine.services.notifications import Notifications
 from dicomkit.engine.services.operations import Operations
+from dicomkit.engine.services.pixel_workers import PixelWorkers
 from dicomkit.engine.services.publishing import Publishing
 from dicomkit.engine.services.removal import Removal
+from dicomkit.engine.services.renderings import Renderings
 from dicomkit.engine.services.retrieve import Retrieve
 from dicomkit.engine.services.search import Search
 from dicomkit.engine.services.storage_settings import StorageSettings
@@ -130,6 +133,9 @@ class Engine:
         self.iam = Iam(self.storage)
         self.search = Search(self.storage, mode)
         self.retrieve = Retrieve(self.storage)
+        self.pixels = PixelWorkers()
+        self.renderings = Renderings(self.retrieve, self.pixels)
+        self.bulk_data = BulkData(self.retrieve, self.renderings)
         self.metrics = Metrics(self.storage)
         make_datasets = mode == "friendly"
         self.streaming = Streaming(self.storage, lambda: TableWriter(warehouse.service(), make_datasets=make_datasets))
@@ -168,6 +174,7 @@ class Engine:
             self.compaction,
             self.streaming,
             self.publishing,
+            self.pixels,
             warehouse,
             self.storage,
             self.home,
@@ -258,6 +265,7 @@ def _close(
     compaction: Compaction,
     streaming: Streaming,
     publishing: Publishing | None,
+    pixels: PixelWorkers,
     warehouse: _Warehouse,
     storage: Storage,
     home: Home,
@@ -270,6 +278,7 @@ def _close(
             publishing.close()
     finally:
         try:
+            pixels.close()
             warehouse.close()
         finally:
             storage.close()

@@ -98,10 +98,8 @@ def _part(engine: Engine, item: StoredInstance, syntax: str) -> AnswerPart:
     if syntax in ("*", item.transfer_syntax):
         content_type = f"{DICOM}; transfer-syntax={item.transfer_syntax}"
         return AnswerPart(content_type, partial(engine.retrieve.chunks, item), item.place.length)
-    raise NotAcceptable(
-        "the stored transfer syntax is not the one asked for, and this server does not transcode; "
-        "ask for transfer-syntax=* to get the instances as they were stored"
-    )
+    content_type = f"{DICOM}; transfer-syntax={syntax}"
+    return AnswerPart(content_type, partial(engine.renderings.transcoded, item, syntax))
 
 
 def _delete(

@@ -31,14 +31,7 @@ _STUDY = f"{WEB}/studies/<study>"
 _SERIES = f"{_STUDY}/series/<series>"
 _INSTANCE = f"{_SERIES}/instances/<instance>"
 
-ROUTES = (
-    _route(f"{_STORES}.studies.series.instances.retrieveRendered", "GET", f"{_INSTANCE}/rendered"),
-    _route(f"{_STORES}.studies.series.instances.frames.retrieveFrames", "GET", f"{_INSTANCE}/frames/<frames>"),
-    _route(
-        f"{_STORES}.studies.series.instances.frames.retrieveRendered", "GET", f"{_INSTANCE}/frames/<frames>/rendered"
-    ),
-    _route(f"{_STORES}.studies.series.instances.bulkdata.retrieveBulkdata", "GET", f"{_INSTANCE}/bulkdata/<path:bulk>"),
-)
+ROUTES: tuple[Route, ...] = ()
 
 
 def _beta(name: str, verb: str, rule: str) -> Route:

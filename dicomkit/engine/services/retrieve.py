@@ -19,10 +19,13 @@ from dicomkit.engine.persistence.relocation import place_of
 from dicomkit.engine.persistence.storage import Storage
 from dicomkit.errors import NotFound
 from dicomkit.names import DicomStoreName
+from dicomkit.pixels import FileRange, Source
 
 __all__ = ["Found", "Retrieve", "Target"]
 
 _METADATA_PORTION = 100
+_IN_MEMORY_BYTES = 1 << 20
+"""Up to this size an instance is copied to the process that decodes it, and beyond it is read there."""
 _TRIES = 8
 
 _T = TypeVar("_T")
@@ -105,6 +108,21 @@ class Retrieve:
     def view(self, item: StoredInstance) -> bytes | mmap.mmap:
         """The bytes as they were received, checked: mapped where the instance is large."""
         return self._read(item, lambda place: self._storage.blobs.view(place, item.sha256))
+
+    def source(self, item: StoredInstance) -> Source:
+        """The bytes as they were received, checked, for whoever reads pixels: large ones by where they are.
+
+        The file of a large one is there as long as there is a hold on it.
+        """
+        blobs = self._storage.blobs
+
+        def at(place: Place) -> Source:
+            if place.length <= _IN_MEMORY_BYTES:
+                return blobs.read(place, item.sha256)
+            blobs.verify(place, item.sha256)
+            return FileRange(str(blobs.path(place.segment)), place.offset, place.length)
+
+        return self._read(item, at)
 
     def _read(self, item: StoredInstance, read: Callable[[Place], _T]) -> _T:
         """What *read* gives for the place where the instance is now."""

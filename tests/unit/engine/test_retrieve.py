@@ -89,34 +89,6 @@ def test_accept_decides_the_form(http: Client, accept: str | None, media: str) -
     assert (answer.status_code, answer.mimetype) == (200, media)
 
 
-@pytest.mark.parametrize(
-    "accept",
-    [
-        None,
-        "application/dicom",
-        "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.50",
-        'multipart/related; type="application/dicom"',
-    ],
-)
-def test_what_would_need_transcoding_is_refused_and_never_wrong(http: Client, accept: str | None) -> None:
-    """An implicit VR instance is no answer to a request for the default syntax; the message says what is."""
-    one = instance(syntax=ImplicitVRLittleEndian)
-    store(http, one)
-    answer = http.get(one.path, headers={"Accept": accept} if accept else {})
-    assert answer.status_code == 406
-    assert "transfer-syntax=*" in answer.json["error"]["message"]
-
-
-def test_one_instance_that_does_not_fit_refuses_the_series(http: Client) -> None:
-    """Half a series would be worse than none."""
-    one = instance()
-    store(http, one, instance(study=one.study, series=one.series, syntax=ImplicitVRLittleEndian))
-    path = f"{WEB}/studies/{one.study}/series/{one.series}"
-    assert http.get(path).status_code == 406
-    wanted = f'multipart/related; type="application/dicom"; transfer-syntax={EXPLICIT}, {AS_STORED}; q=0.5'
-    assert len(bodies(http.get(path, headers={"Accept": wanted}))) == 2
-
-
 @pytest.mark.parametrize("accept", ["text/html", "application/dicom; q=0", "image/jpeg"])
 def test_other_types_are_not_acceptable(http: Client, accept: str) -> None:
     """406 with the words of the service."""

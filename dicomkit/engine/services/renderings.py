@@ -1,0 +1,120 @@
+"""Instances in other forms than that of the store: transcoded, as frames, as pictures.
+
+Whatever decodes or encodes is done by worker processes. Frames that are stored as they are wanted are only cut out,
+and that is done here.
+
+Source: DICOM PS3.18 section 10.4, edition 2025b; "DICOM conformance statement" of the Cloud Healthcare API.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from dicomkit import pixels
+from dicomkit.engine.persistence.index_lookup import StoredInstance
+from dicomkit.engine.services.pixel_workers import PixelWorkers
+from dicomkit.engine.services.retrieve import Retrieve
+from dicomkit.errors import InvalidArgument, NotFound
+from dicomkit.pixels.syntaxes import NATIVE
+from dicomkit.pixels.viewport import Viewport
+
+__all__ = ["Renderings", "frame_numbers"]
+
+_LIST = re.compile(r"[1-9][0-9]{0,8}(?:,[1-9][0-9]{0,8})*")
+_BATCH_BYTES = 8 << 20
+_BATCH_FRAMES = 64
+
+
+def frame_numbers(text: str) -> list[int]:
+    """The numbers of a frame list, ``1,2,3``.
+
+    Raises
+    ------
+    InvalidArgument
+        It is none: numbers from 1, separated by commas, none twice.
+    """
+    if not _LIST.fullmatch(text):
+        raise InvalidArgument("the frame list must be numbers from 1, separated by commas")
+    numbers = [int(number) for number in text.split(",")]
+    if len(set(numbers)) != len(numbers):
+        raise InvalidArgument("the frame list names a frame twice")
+    return numbers
+
+
+class Renderings:
+    """Makes other forms of stored instances.
+
+    Parameters
+    ----------
+    retrieve
+        Reads what is stored.
+    workers
+        Do what needs a codec.
+    """
+
+    def __init__(self, retrieve: Retrieve, workers: PixelWorkers) -> None:
+        self._retrieve = retrieve
+        self._workers = workers
+
+    def transcode(self, item: StoredInstance, transfer_syntax: str) -> bytes:
+        """The instance as a file of another transfer syntax.
+
+        Raises
+        ------
+        NotAcceptable, FailedPrecondition
+            The instance cannot be had in it; the message says why.
+        """
+        return self._workers.transcode(self._retrieve.source(item), transfer_syntax)
+
+    def transcoded(self, item: StoredInstance, transfer_syntax: str) -> Iterator[bytes]:
+        """The same, made when it is asked for."""
+        yield self.transcode(item, transfer_syntax)
+
+    def frame_count(self, item: StoredInstance) -> int:
+        """How many frames the instance has; ``FailedPrecondition`` when it is no image."""
+        return pixels.frame_count(self._retrieve.source(item))
+
+    def check_frames(self, item: StoredInstance, numbers: Sequence[int]) -> None:
+        """Raise ``NotFound`` for a frame that the instance does not have."""
+        count = self.frame_count(item)
+        if max(numbers) > count:
+            raise NotFound(f"there is no frame {max(numbers)}: the instance has {count}")
+
+    def frames(self, item: StoredInstance, numbers: Sequence[int], transfer_syntax: str) -> Iterator[bytes]:
+        """Frames one after another, a few at a time in memory.
+
+        Parameters
+        ----------
+        numbers
+            Counted from 1.
+        transfer_syntax
+            ``"*"`` as stored; Explicit VR Little Endian for uncompressed ones; else of the codec.
+
+        Raises
+        ------
+        NotAcceptable, FailedPrecondition
+            The frames cannot be had in it; the message says why.
+        """
+        source = self._retrieve.source(item)
+        stored = item.transfer_syntax
+        is_cut = transfer_syntax in ("*", stored) or (transfer_syntax in NATIVE and stored in NATIVE)
+        make = pixels.frame_bytes if is_cut else self._workers.frame_bytes
+        first, count = 0, 1
+        while first < len(numbers):
+            made = make(source, numbers[first : first + count], transfer_syntax=transfer_syntax)
+            first += count
+            # A frame tells how large the others are.
+            count = max(1, min(_BATCH_FRAMES, _BATCH_BYTES // max(1, len(made[-1]))))
+            yield from made
+
+    def rendered(self, item: StoredInstance, number: int, media_type: str, viewport: Viewport | None) -> bytes:
+        """A frame as a picture.
+
+        Raises
+        ------
+        NotAcceptable, FailedPrecondition, InvalidArgument
+            The frame cannot be shown, or not so; the message says why.
+        """
+        source = self._retrieve.source(item)
+        return self._workers.render(source, number, media_type=media_type, viewport=viewport)
