@@ -64,6 +64,7 @@ def main() -> None:
 
     given = json.loads(first)
     deidentifier = Deidentifier(DeidentifyConfig.from_api(given["config"]), key=base64.b64decode(given["key"]))
+    write_block(answers, OK)
     while (data := read_block(requests)) is not None:
         try:
             if given["preview"]:

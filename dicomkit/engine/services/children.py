@@ -24,6 +24,9 @@ __all__ = ["Children", "cpus", "result_of"]
 
 MAX_CHILDREN = 8
 
+START_S = 120.0
+"""How long a process may take to start."""
+
 POLL_S = 0.1
 """How often somebody who waits looks whether to go on waiting."""
 
@@ -40,7 +43,8 @@ class Children:
     Parameters
     ----------
     module
-        What they run: its ``main`` reads blocks from the standard input, and answers each but the first.
+        What they run: its ``main`` reads blocks from the standard input and answers each, the first one when it is
+        ready.
     first
         The first block, which tells each what is to be done. Secrets go here.
     count
@@ -87,31 +91,17 @@ class Children:
 
     def _answer(self, request: bytes) -> bytes:
         process = self._process()
-        is_late = threading.Event()
-
-        def stop() -> None:
-            is_late.set()
-            process.kill()
-
-        timer = threading.Timer(self._limit_s, stop)
-        timer.daemon = True
-        timer.start()
-        try:
-            write_block(cast(BinaryIO, process.stdin), request)
-            answer = read_block(cast(BinaryIO, process.stdout))
-        except OSError:
-            answer = None  # it died before it had read everything
-        finally:
-            timer.cancel()
+        answer, is_late = _asked(process, request, self._limit_s)
         if answer is None:
             self._forget(process)
-            why = f"took longer than {self._limit_s:g} s" if is_late.is_set() else "ended the process that worked on it"
+            why = f"took longer than {self._limit_s:g} s" if is_late else "ended the process that worked on it"
             raise DicomFormatError(f"the instance {why}")
         if answer[:1] != OK:
             raise DicomFormatError(answer[1:].decode("utf-8", "replace"))
         return answer[1:]
 
     def _process(self) -> subprocess.Popen[bytes]:
+        """The process of the thread, ready for a request."""
         found: subprocess.Popen[bytes] | None = getattr(self._local, "process", None)
         if found is not None and found.poll() is None:
             return found
@@ -130,8 +120,10 @@ class Children:
             )
             self._running.add(process)
         self._local.process = process
-        with suppress(OSError):  # its first request fails as well, and says so
-            write_block(cast(BinaryIO, process.stdin), self._first)
+        ready, _is_late = _asked(process, self._first, START_S)
+        if ready is None:
+            self._forget(process)
+            raise Unavailable("a process for the work cannot be started")
         return process
 
     def _forget(self, process: subprocess.Popen[bytes]) -> None:
@@ -140,6 +132,26 @@ class Children:
         _bury(process)
         with self._lock:
             self._running.discard(process)
+
+
+def _asked(process: subprocess.Popen[bytes], block: bytes, limit_s: float) -> tuple[bytes | None, bool]:
+    """What a process answers to a block; ``None`` when it died, and whether that was for the time that it took."""
+    is_late = threading.Event()
+
+    def stop() -> None:
+        is_late.set()
+        process.kill()
+
+    timer = threading.Timer(limit_s, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        write_block(cast(BinaryIO, process.stdin), block)
+        return read_block(cast(BinaryIO, process.stdout)), is_late.is_set()
+    except OSError:
+        return None, is_late.is_set()  # it died before it had read everything
+    finally:
+        timer.cancel()
 
 
 def _bury(process: subprocess.Popen[bytes]) -> None:
