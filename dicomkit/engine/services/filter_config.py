@@ -18,6 +18,7 @@ from dicomkit.engine.persistence import catalog
 from dicomkit.engine.persistence import index_cursor as cursor
 from dicomkit.engine.persistence.index_cursor import SelectedInstance
 from dicomkit.engine.persistence.storage import Storage
+from dicomkit.errors import NotFound
 from dicomkit.names import DicomStoreName
 from dicomkit.resources.filter_config import MAX_LINE_BYTES, DicomFilterConfig, parse_resource_paths
 
@@ -70,7 +71,7 @@ class Selection:
             return cursor.count_after(connection, self._store_key, self._after, self.up_to)
 
     def __iter__(self) -> Iterator[SelectedInstance]:
-        """Each instance, as it is when its portion is read."""
+        """Each instance, as it is when its portion is read; ``NotFound`` in the end when the store was deleted."""
         if self._keys is None:
             after = self._after
             while found := self._read_after(after):
@@ -82,6 +83,9 @@ class Selection:
                 with self._storage.database.read() as connection:
                     found = cursor.instances_of(connection, self._store_key, keys)
                 yield from found
+        with self._storage.database.read() as connection:
+            if catalog.store_by_key(connection, self._store_key) is None:
+                raise NotFound("the DICOM store was deleted before all of its instances had their turn")
 
     def _read_after(self, after: int) -> list[SelectedInstance]:
         with self._storage.database.read() as connection:

@@ -116,6 +116,19 @@ def test_what_is_deleted_before_its_turn_is_left_out(
     assert next(items).uid == files[2].uid
 
 
+@pytest.mark.parametrize("lines", [None, ["/studies/1.1"]])
+def test_a_store_that_is_deleted_meanwhile_is_not_found(
+    engine: Engine, http: Client, files: list[Instance], lines: list[str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody takes what was given until then for all."""
+    monkeypatch.setattr(filter_config, "PORTION", 1)
+    items = iter(selected(engine.storage, Files(*(lines or ())), NAME, CONFIG if lines else None))
+    next(items)
+    assert http.delete(STORE).status_code == 200
+    with pytest.raises(NotFound, match="deleted"):
+        list(items)
+
+
 def test_instances_of_another_store_are_not_chosen(engine: Engine, http: Client, files: list[Instance]) -> None:
     """The same UIDs may be in several stores."""
     other = f"{STORE.rpartition('/')[0]}/other"
