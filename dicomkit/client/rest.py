@@ -12,7 +12,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import orjson
@@ -35,6 +35,9 @@ ATTEMPTS = 4
 FIRST_DELAY_S = 0.25
 LONGEST_DELAY_S = 30.0
 
+PATIENCE_S = 120.0
+"""No further attempt begins after so long without an answer: a hanging server must not hang its caller four times."""
+
 TIMEOUT_S = (10.0, 300.0)
 """Default limits: to connect, and between two bytes of an answer."""
 
@@ -42,6 +45,8 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _UID_IN_PATH = re.compile(r"(/(?:studies|series|instances)/)([^/:]+)")
 
 Params = Mapping[str, Any] | Iterable[tuple[str, Any]]
+
+_T = TypeVar("_T")
 
 
 class Rest:
@@ -83,7 +88,7 @@ class Rest:
         body
             JSON to send.
         **options
-            As for :meth:`send`.
+            As for :meth:`receive`.
 
         Raises
         ------
@@ -96,13 +101,59 @@ class Rest:
             data = orjson.dumps(body)
             headers["Content-Type"] = "application/json; charset=utf-8"
         headers.setdefault("Accept", "application/json")
-        with self.send(method, path, params=params, data=data, headers=headers, **options) as response:
-            return self.parse(response)
+        return self.receive(method, path, self.parse, params=params, data=data, headers=headers, **options)
 
-    def send(
+    def send(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Send a request and give back its answer, whose body is not read yet: close it.
+
+        An answer that breaks off later is not asked for again; :meth:`receive` does that.
+
+        Parameters
+        ----------
+        **options
+            As for :meth:`receive`.
+        """
+        return self._exchange(method, path, lambda response: response, **options)
+
+    def receive(self, method: str, path: str, take: Callable[[requests.Response], _T], **options: Any) -> _T:
+        """Send a request, and return what *take* makes of its answer.
+
+        Parameters
+        ----------
+        take
+            Reads the answer, which is closed after it. It is called again with another answer where one broke off and
+            the request may be repeated.
+        params
+            Of the query.
+        data
+            The body; one that is repeated must give its bytes again when it is iterated again.
+        headers
+            Looked at anew for each attempt.
+        is_repeatable
+            Whether sending twice does no harm; by default the safe methods.
+        good
+            Statuses beyond 2xx that are an answer and no error.
+        attempts
+            How often the request is sent at most.
+
+        Raises
+        ------
+        ApiError
+            The status is an error, no whole answer came (``Unavailable``, ``DeadlineExceeded``), or the connection is
+            closed.
+        """
+
+        def taken(response: requests.Response) -> _T:
+            with response:
+                return take(response)
+
+        return self._exchange(method, path, taken, **options)
+
+    def _exchange(
         self,
         method: str,
         path: str,
+        take: Callable[[requests.Response], _T],
         *,
         params: Params = (),
         data: Any = None,
@@ -110,28 +161,14 @@ class Rest:
         is_repeatable: bool | None = None,
         good: Collection[int] = (),
         attempts: int | None = None,
-    ) -> requests.Response:
-        """Send a request and give back its answer, whose body is not read yet: close it.
-
-        Parameters
-        ----------
-        data
-            The body; one that is repeated must give its bytes again when it is iterated again.
-        is_repeatable
-            Whether sending twice does no harm; by default the safe methods.
-        good
-            Statuses beyond 2xx that are an answer and no error.
-
-        Raises
-        ------
-        ApiError
-            The status is an error, no answer came (``Unavailable``, ``DeadlineExceeded``), or the connection is closed.
-        """
+    ) -> _T:
+        """Send a request until one attempt is answered as it should be."""
         if self.is_closed:  # a session of requests would open itself again
             raise FailedPrecondition("the connection is closed; call dicomkit.connect again")
         url = f"{self.base_url}/{path.lstrip('/')}"
         repeatable = method in _SAFE if is_repeatable is None else is_repeatable
         most = (attempts or self.attempts) if repeatable else 1
+        silent_s = 0.0
         for attempt in range(1, most + 1):
             began = time.monotonic()
             wait_s: float | None = None
@@ -148,6 +185,7 @@ class Rest:
                 )
             except (requests.RequestException, GoogleAuthError) as failure:
                 error = self._no_answer(failure, method, url)
+                silent_s += time.monotonic() - began
                 if isinstance(error, Unauthenticated):
                     raise error from failure
             else:
@@ -159,12 +197,19 @@ class Rest:
                     (time.monotonic() - began) * 1000,
                 )
                 if response.status_code < 300 or response.status_code in good:
-                    return response
-                error = self._refused(response, method, url)
-                if response.status_code not in RETRIED:
-                    raise error
-                wait_s = _retry_after_s(response.headers.get("Retry-After"))
-            if attempt == most or (wait_s or 0) > LONGEST_DELAY_S:
+                    try:
+                        return take(response)
+                    except Unavailable as cut:
+                        error = cut
+                else:
+                    error = self._refused(response, method, url)
+                    if response.status_code not in RETRIED:
+                        raise error
+                    wait_s = _retry_after_s(response.headers.get("Retry-After"))
+            if (wait_s or 0) > LONGEST_DELAY_S:
+                error.add_note(f"The server asks to wait {wait_s:.0f} s before the next request.")
+                raise error
+            if attempt == most or silent_s > PATIENCE_S:
                 raise error
             # Full jitter: clients that failed together must not come back together.
             ceiling = min(FIRST_DELAY_S * 2 ** (attempt - 1), LONGEST_DELAY_S)
@@ -187,7 +232,7 @@ class Rest:
             # In one piece: response.content goes through a queue of 10 KB chunks, which costs more than the parser.
             body: bytes = response.raw.read(decode_content=True)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._cut(response) from error
+            raise self._cut(response, error) from error
         if response.raw.length_remaining:  # urllib3 compares with Content-Length only where it reads piece by piece
             raise self._cut(response)
         return body
@@ -197,11 +242,14 @@ class Rest:
         try:
             yield from response.iter_content(size)
         except (requests.RequestException, OSError) as error:
-            raise self._cut(response) from error
+            raise self._cut(response, error) from error
 
-    def _cut(self, response: requests.Response) -> Unavailable:
-        method, url = response.request.method or "", response.url
-        return Unavailable("the answer broke off; try again", method=method, url=_without_query(url))
+    def _cut(self, response: requests.Response, error: Exception | None = None) -> ApiError:
+        method, url = response.request.method or "", _without_query(response.url)
+        reasons = [error, *(error.args if error is not None else ())]  # requests wraps what urllib3 raises
+        if any(isinstance(reason, urllib3.exceptions.ReadTimeoutError) for reason in reasons):
+            return DeadlineExceeded("the answer did not go on in time", method=method, url=url)
+        return Unavailable("the answer broke off; try again", method=method, url=url)
 
     def odd(self, response: requests.Response, what: str) -> ApiError:
         """The error for an answer that no server of this API gives; *what* says what came."""
@@ -272,10 +320,9 @@ def _retry_after_s(value: str | None) -> float | None:
     """Seconds that the server asks to wait: a number, or a date."""
     if not value:
         return None
-    if value.strip().isdigit():
+    if value.isascii() and value.strip().isdigit():
         return float(value)
     try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, OverflowError):  # no date, or one that no clock shows
         return None
-    return max(0.0, moment.timestamp() - time.time())

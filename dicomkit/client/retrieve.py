@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pydicom
+import requests
 from pydicom.dataset import Dataset, FileMetaDataset
 
 from dicomkit.client.rest import Rest
@@ -59,10 +60,28 @@ def _joined(parts: list[tuple[str, str]]) -> str:
 
 
 def as_stored(rest: Rest, path: str, target: IO[bytes]) -> None:
-    """Write the bytes of the instance at *path* to *target*, piece by piece."""
-    with rest.send("GET", path, headers={"Accept": AS_STORED}) as response:
-        for chunk in rest.chunks(response):
-            target.write(chunk)
+    """Write the bytes of the instance at *path* to *target*, which is empty and can be truncated, piece by piece.
+
+    A download that breaks off goes on where it was if the server knows ranges and the instance is still the same (RFC
+    9110 section 14), and begins anew otherwise.
+    """
+    headers = {"Accept": AS_STORED, "Accept-Encoding": "identity"}  # ranges are those of what is sent
+
+    def take(response: requests.Response) -> None:
+        if response.status_code != 206:
+            target.seek(0)
+            target.truncate()
+        elif not response.headers.get("Content-Range", "").startswith(f"bytes {target.tell()}-"):
+            raise rest.odd(response, "another part of the instance than the one that was asked for")
+        try:
+            for chunk in rest.chunks(response):
+                target.write(chunk)
+        finally:
+            tag = response.headers.get("ETag", "")
+            if tag.startswith('"') and target.tell():  # a weak one does not promise the same bytes
+                headers.update({"Range": f"bytes={target.tell()}-", "If-Range": tag})
+
+    rest.receive("GET", path, take, headers=headers)
 
 
 def read_dataset(rest: Rest, path: str) -> pydicom.FileDataset:
@@ -103,10 +122,14 @@ def metadata_of(rest: Rest, path: str) -> list[Dataset]:
     LenientValueWarning
         pydicom has no form for some values; the elements are left out, and the warning counts them.
     """
-    with rest.send("GET", f"{path}/metadata", headers={"Accept": "application/dicom+json"}) as response:
+
+    def take(response: requests.Response) -> list[Any]:
         rows = rest.parse(response) or []
         if not isinstance(rows, list):
             raise rest.odd(response, "something that is not a list of metadata")
+        return rows
+
+    rows = rest.receive("GET", f"{path}/metadata", take, headers={"Accept": "application/dicom+json"})
     unread: Counter[str] = Counter()
     with pydicom.config.disable_value_validation():
         datasets = [_dataset(row, unread) for row in rows]

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pandas as pd
+import requests
 
 from dicomkit.client.rest import Rest, quote_path
 from dicomkit.collection_pause import collection_paused
@@ -159,13 +160,16 @@ class Search:
         wire = self._wire(limit, offset)
         headers = {"Accept": "application/dicom+json"}
         path = f"{self.web}/{quote_path(wire.path())}"
-        with self.rest.send("GET", path, params=wire.params(), headers=headers) as response:
+
+        def take(response: requests.Response) -> tuple[list[Row], bool]:
             rows = self.rest.parse(response) or []
             # PS3.18 section 10.6.3.1.3: a server that gives fewer than were asked for says so in this header.
             is_cut = response.headers.get("Warning", "").startswith("299")
             if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
                 raise self.rest.odd(response, "something that is not a list of search results")
-        return rows, is_cut or len(rows) >= limit
+            return rows, is_cut or len(rows) >= limit
+
+        return self.rest.receive("GET", path, take, params=wire.params(), headers=headers)
 
     def _unseen(self, rows: list[Row], seen: set[Any]) -> list[Row]:
         """The rows that no page before had; instances that arrive meanwhile push rows onto the next page."""

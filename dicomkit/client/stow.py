@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pydicom
+import requests
 
 from dicomkit.client.rest import Rest
 from dicomkit.dicom.dictionary import tag_of
@@ -83,9 +84,12 @@ def store_parts(rest: Rest, web: str, parts: Sequence[bytes | Path], *, attempts
     writer = Writer(("application/dicom", part) for part in parts)
     headers = {"Content-Type": writer.content_type, "Accept": ACCEPT}
     request: dict[str, Any] = {"data": writer, "headers": headers, "attempts": attempts}
-    with rest.send("POST", f"{web}/studies", is_repeatable=True, good=ANSWERS, **request) as response:
-        answer = rest.parse(response)
-        status, url = response.status_code, f"{rest.base_url}/{web}/studies"
+
+    def take(response: requests.Response) -> tuple[Any, int]:
+        return rest.parse(response), response.status_code
+
+    answer, status = rest.receive("POST", f"{web}/studies", take, is_repeatable=True, good=ANSWERS, **request)
+    url = f"{rest.base_url}/{web}/studies"
     if not isinstance(answer, Mapping) or "error" in answer:
         if status in ANSWERS or answer is not None:
             raise from_body(answer, status=status, method="POST", url=url)
