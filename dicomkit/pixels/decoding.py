@@ -110,10 +110,9 @@ def _decoder(syntax: str) -> Callable[[bytes, Header, Layout], Any]:
         return jpeg
     if syntax in JLS:
         return lambda data, header, layout: imagecodecs.jpegls_decode(data)
-    if syntax in J2K:
-        return lambda data, header, layout: imagecodecs.jpeg2k_decode(data, numthreads=1)
-    if syntax in HT:
-        return lambda data, header, layout: imagecodecs.htj2k_decode(data, planar=False)
+    if syntax in J2K or syntax in HT:
+        # OpenJPEG reads HTJ2K as well; OpenJPH, which writes it here, dies of damaged streams.
+        return lambda data, header, layout: imagecodecs.jpeg2k_decode(data, planar=False, numthreads=1)
     # The first image only: JPEG XL has animations.
     return lambda data, header, layout: imagecodecs.jpegxl_decode(data, 0, keeporientation=True, numthreads=1)
 
