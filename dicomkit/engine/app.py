@@ -128,7 +128,9 @@ class Engine:
         forward = pubsub.sender(credentials)
         self.publishing = Publishing(self.storage, forward) if forward is not None else None
         self.notifications = Notifications(self.storage, self.publishing)
-        self.removal = Removal(self.storage, self.notifications, self.compaction.notify)
+        make_datasets = mode == "friendly"
+        self.streaming = Streaming(self.storage, lambda: TableWriter(warehouse.service(), make_datasets=make_datasets))
+        self.removal = Removal(self.storage, self.notifications, self.compaction.notify, self.streaming.notify)
         self.datasets = Datasets(self.storage, self.operations, self.removal)
         self.iam = Iam(self.storage)
         self.search = Search(self.storage, mode)
@@ -137,8 +139,6 @@ class Engine:
         self.renderings = Renderings(self.retrieve, self.pixels)
         self.bulk_data = BulkData(self.retrieve, self.renderings)
         self.metrics = Metrics(self.storage)
-        make_datasets = mode == "friendly"
-        self.streaming = Streaming(self.storage, lambda: TableWriter(warehouse.service(), make_datasets=make_datasets))
         self.dicom_stores = DicomStores(self.storage, self.removal, self.notifications, self.streaming.warm_up)
         self.ingest = Ingest(self.storage, self.notifications, self.streaming.notify)
         self.imports = Imports(self.storage, self.ingest, self.buckets)
@@ -146,7 +146,7 @@ class Engine:
         self.exports = Exports(
             self.storage,
             self.buckets,
-            GcsExport(self.storage, self.buckets, self.retrieve),
+            GcsExport(self.storage, self.buckets, self.retrieve, self.renderings),
             BigQueryExport(
                 self.storage,
                 self.buckets,

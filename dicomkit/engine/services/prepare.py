@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -21,12 +21,14 @@ from dicomkit.engine.persistence.metadata import Metadata
 from dicomkit.engine.services.notifications import Audience
 from dicomkit.errors import DicomFormatError
 
-__all__ = ["RowForm", "StorePlan", "prepare", "row_forms", "row_of", "rows_of"]
+__all__ = ["RowForm", "StorePlan", "deleted_rows", "prepare", "row_forms", "row_of", "rows_of"]
 
 _log = logging.getLogger(__name__)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TOO_LARGE = f"the row of an instance is larger than {MAX_ROW_BYTES} bytes and was not streamed"
+_OF_CONTENT = frozenset({"StorageClass", "BlobStorageSize", "Metadata", "StructuredStorageSize"})
+_UID_TAGS = ("0020000D", "0020000E", "00080018")
 _NO_ROW = "no row could be made of an instance"
 
 
@@ -124,6 +126,30 @@ def row_of(found: Part10, form: RowForm, updated: int, storage_class: str, size:
         dropped=found.dropped,
         source_store=form.source_store,
     )
+
+
+def deleted_rows(
+    forms: Sequence[RowForm], uids: Iterable[tuple[str, str, str]], updated: int
+) -> Iterator[tuple[tuple[int, ...], bytes]]:
+    """Rows that say of instances, by their UIDs (study, series, instance), that they were deleted.
+
+    Their other columns are empty: a row that an instance had before stays as it is, and the newer one says that it is
+    gone (Cloud Healthcare API, "Streaming DICOM metadata": ``Type`` and ``LastUpdated`` tell the rows apart).
+    """
+    for names in uids:
+        elements = {tag: {"vr": "UI", "Value": [uid]} for tag, uid in zip(_UID_TAGS, names, strict=True)}
+        for form in forms:
+            build = build_json_row if form.is_json else build_row
+            row = build(
+                {},
+                elements,
+                event="DELETE",
+                last_updated=_EPOCH + timedelta(microseconds=updated),
+                storage_class="",
+                blob_size=0,
+                source_store=form.source_store,
+            )
+            yield form.streams, orjson.dumps({n: None if n in _OF_CONTENT else value for n, value in row.items()})
 
 
 def rows_of(

@@ -1,23 +1,28 @@
 """Deleting instances, series, studies, stores and datasets.
 
 A delete is one transaction; files that nothing uses any more are removed after it. If the process dies in between,
-the next start removes them. What a delete leaves in a shared file is for ``services.compaction``.
+the next start removes them. What a delete leaves in a shared file is for ``services.compaction``. Rows of a table stay;
+a delete of instances adds rows that say so. Deleting a store adds none, as its streams go with it.
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dicomkit.engine.crash_points import crash_point
 from dicomkit.engine.persistence import catalog
+from dicomkit.engine.persistence.catalog import StoreRow
 from dicomkit.engine.persistence.database import Connection
 from dicomkit.engine.persistence.index_lookup import instances_below, live_bytes_of_store
 from dicomkit.engine.persistence.operations import delete_operations
+from dicomkit.engine.persistence.outbox import NewRow
 from dicomkit.engine.persistence.storage import Storage
 from dicomkit.engine.services.notifications import DELETE, Notifications
 from dicomkit.engine.services.operations import EMPTY, Operations
+from dicomkit.engine.services.prepare import deleted_rows, row_forms
 from dicomkit.engine.services.task import Task
 from dicomkit.errors import NotFound
 from dicomkit.names import DatasetName, DicomStoreName
@@ -40,12 +45,21 @@ class Removal:
         The home's files, and who is told of what is deleted from them.
     on_delete
         Called after each delete.
+    on_rows
+        Called with the number of rows for tables that a delete has put into the outbox.
     """
 
-    def __init__(self, storage: Storage, notifications: Notifications, on_delete: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        notifications: Notifications,
+        on_delete: Callable[[], None],
+        on_rows: Callable[[int], None],
+    ) -> None:
         self._storage = storage
         self._notifications = notifications
         self._on_delete = on_delete
+        self._on_rows = on_rows
 
     def instances(
         self, name: DicomStoreName, study: str, series: str | None = None, instance: str | None = None
@@ -64,6 +78,7 @@ class Removal:
             if not found:
                 raise NotFound(f"there is no such {'instance' if instance else 'series' if series else 'study'}")
             self._notifications.changed(connection, name, store.resource, DELETE, [i.key for i in found])
+            rows = self._tell_streams(connection, name, store, [(study, i.series_uid, i.uid) for i in found])
             storage.index.delete(connection, [(i.key, i.series_key) for i in found])
             used: Counter[int] = Counter()
             for item in found:
@@ -73,7 +88,20 @@ class Removal:
             storage.index.forget()
         crash_point("post_delete")
         self._finish(unused)
+        if rows:
+            self._on_rows(rows)
         return len(found)
+
+    def _tell_streams(
+        self, connection: Connection, name: DicomStoreName, store: StoreRow, uids: Sequence[tuple[str, str, str]]
+    ) -> int:
+        """Put a row for each deleted instance into the outbox, for the tables that the store streams to."""
+        if not store.resource.get("streamConfigs"):
+            return 0
+        outbox = self._storage.outbox
+        forms = row_forms(str(name), [(s.key, s.config) for s in outbox.streams(connection, store.key) if s.active])
+        rows = deleted_rows(forms, uids, time.time_ns() // 1_000)
+        return outbox.add(connection, [NewRow(streams, row, "") for streams, row in rows], time.time())
 
     def begin(
         self, operations: Operations, name: DicomStoreName, study: str, series: str | None, *, api: str

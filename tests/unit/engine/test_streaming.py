@@ -22,6 +22,7 @@ from tests.unit.engine.factories import (
     client,
     dataset,
     drain,
+    ended,
     instance,
     rows,
     store,
@@ -352,3 +353,50 @@ def test_the_time_to_wait_must_be_a_number(engine: Engine, timeout: object) -> N
     http = client(engine)
     answer = http.post(f"/dicomkit{STORE}:drainStreams", json={"timeoutSeconds": timeout})
     assert answer.status_code == 400
+
+
+def test_a_deleted_instance_has_a_row_that_says_so(engine: Engine) -> None:
+    """Deleted and stored again: three rows in their order, of which the newest says that it is there (check C51)."""
+    http = client(engine, resource=streamed_to(T))
+    one = instance(PatientName="Doe^Jane")
+    store(http, one)
+    assert http.delete(one.path).status_code == 200
+    store(http, one)
+    assert drain(http)[T]["waiting"] == 0
+    sql = (
+        "SELECT Type, SOPInstanceUID, PatientName.Alphabetic.FamilyName, BlobStorageSize, StorageClass "
+        "FROM `local.imaging.ct` ORDER BY LastUpdated"
+    )
+    created = ("CREATE", one.uid, "Doe", str(len(one.data)), "STANDARD")
+    assert rows(engine, sql) == [created, ("DELETE", one.uid, None, None, None), created]
+
+
+@pytest.mark.parametrize("below", ["", "series"])
+def test_deleting_a_study_or_series_writes_a_row_for_each_instance(engine: Engine, below: str) -> None:
+    """With all three UIDs, in both schemas, and with the store where the stream asks for it."""
+    configs = [
+        {"bigqueryDestination": {"tableUri": T}},
+        {"bigqueryDestination": {"tableUri": U, "schemaJson": {}, "includeSourceStore": True}},
+    ]
+    http = client(engine, resource={"streamConfigs": configs})
+    files = [instance(study="1.2.3", series="1.2.3.1") for _ in range(3)]
+    store(http, *files, instance())
+    path = f"{WEB}/studies/1.2.3" + (f"/{below}/1.2.3.1" if below else "")
+    ended(http, http.delete(path))
+    drain(http)
+    expected = sorted(("1.2.3", "1.2.3.1", one.uid) for one in files)
+    select = "SELECT StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID"
+    assert sorted(rows(engine, f"{select} FROM `local.imaging.ct` WHERE Type = 'DELETE'")) == expected
+    name = STORE.removeprefix("/v1/")
+    sql = f"{select}, SourceDicomStore, Metadata FROM `local.imaging.other` WHERE Type = 'DELETE'"
+    assert sorted(rows(engine, sql)) == [(*uids, name, None) for uids in expected]
+
+
+def test_deletes_of_a_store_without_streams_write_nothing(engine: Engine) -> None:
+    """And neither does deleting the whole store, whose streams go with it."""
+    http = client(engine)
+    one = instance()
+    store(http, one)
+    assert http.delete(one.path).status_code == 200
+    with engine.storage.database.read() as connection:
+        assert connection.execute("SELECT COUNT(*) FROM outbox").fetchone() == (0,)
