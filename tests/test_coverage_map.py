@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import operator
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,6 +128,15 @@ def test_verb_is_there_and_documented(verb: str) -> None:
     value = operator.attrgetter(verb)(dicomkit)
     assert inspect.isfunction(value)
     assert inspect.getdoc(value)
+
+
+def test_documentation_has_a_row_for_each_method() -> None:
+    """With what to call, word for word as in the tables above, or with the reason why there is nothing."""
+    text = (Path(__file__).parents[1] / "docs" / "methods.md").read_text(encoding="utf-8")
+    rows = {row[0].strip("` "): row[1].strip("` ") for row in re.findall(r"^\| (`[^`]+`) \| ([^|]+) \|", text, re.M)}
+    assert sorted(rows) == [_id(method) for method in METHODS]
+    for method, said in rows.items():
+        assert said == VERBS.get(method) or NO_VERB.get(method, "").endswith(said), method
 
 
 def test_no_route_is_for_a_method_that_the_api_has_not() -> None:
