@@ -12,6 +12,7 @@ from io import BytesIO
 from typing import Any
 
 from pydicom import Dataset, Sequence, dcmread, dcmwrite
+from pydicom.config import disable_value_validation
 from pydicom.dataelem import DataElement
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
@@ -247,9 +248,10 @@ def preview(dataset: Dataset, config: DeidentifyConfig) -> list[PreviewRow]:
 
 @contextmanager
 def _told_without_values(verb: str) -> Iterator[None]:
-    """Raise ``DicomFormatError`` in place of pydicom's errors, whose texts may hold values."""
+    """Raise ``DicomFormatError`` in place of pydicom's errors, and have no warnings: their texts may hold values."""
     try:
-        yield
+        with disable_value_validation():
+            yield
     except (
         *(ValueError, TypeError, LookupError, AttributeError, EOFError, OSError, NotImplementedError),
         *(ArithmeticError, RecursionError, struct.error, InvalidDicomError, BytesLengthException),

@@ -51,6 +51,9 @@ _CHOSEN: dict[str, Action] = {
     "X/Z/D": "replace",
     "X/Z/U*": "keep",  # a sequence of references: its items are gone through, and their UIDs mapped
 }
+_OPTIONAL_SEQUENCES = frozenset({"00081110"})
+"""Of action X/Z, and without items in no IOD that is stored: PS3.3 section C.7.2.1 has them as type 3, with items."""
+
 _ALTERNATIVE = {"X/Z/U*": "references stay, with new UIDs"}
 
 _FREE_TEXT = frozenset({"LT", "ST", "UT"})
@@ -201,7 +204,7 @@ class Rules:
                 reason += f"; {_ALTERNATIVE[code]}"
             if tag == PATIENT_ID:
                 reason += "; a pseudonym, so that patients stay apart"
-            return Step(_CHOSEN[code], reason)
+            return Step("remove" if tag in _OPTIONAL_SEQUENCES else _CHOSEN[code], reason)
         known = vr_of(tag)
         if known is None:
             return Step("remove", "not in the data dictionary, so that nobody knows what it holds")
@@ -234,7 +237,8 @@ class Rules:
         if step.action in ("remove", "empty"):
             return step
         keyword = keyword_of(tag)
-        if not is_identifying(keyword):
+        # The Basic Profile maps the UID of a class of devices, too: it names who made one.
+        if not is_identifying(keyword) and not (self.profile == "basic" and table_action(tag) == "U"):
             return Step("keep", "names a class or a code system")
         if not self.skip_ids:
             return Step("remap", "UID: the same new one for each place that has it")
