@@ -17,7 +17,7 @@ from dicomkit.resources.bigquery_destination import BigQueryDestination
 from dicomkit.resources.filter_config import DicomFilterConfig
 from dicomkit.resources.gcs import MAX_OBJECT_BYTES, GcsUri, parse_gcs_uri
 
-__all__ = ["AS_STORED", "MIME_TYPES", "ExportDicomDataRequest", "ExportFormat", "GcsDestination"]
+__all__ = ["AS_STORED", "MIME_TYPES", "RAW", "ExportDicomDataRequest", "ExportFormat", "GcsDestination"]
 
 DICOM = "application/dicom"
 RAW = "application/octet-stream"

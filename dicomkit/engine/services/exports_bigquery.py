@@ -149,10 +149,12 @@ class BigQueryExport:
         if destination is None:
             raise InvalidArgument("the export has no table")
         service = self._bigquery()
+        path = self._folder / f"{task.id}.json.gz"
         if service.was_loaded(task.name):
+            path.unlink(missing_ok=True)
             return
         self._check(service, destination)
-        spool = RowSpool(self._folder / f"{task.id}.json.gz", task.state.get("size", 0))
+        spool = RowSpool(path, task.state.get("size", 0))
         try:
             shape = self._make_rows(task, store, request, destination, spool)
             if task.counter.get("success") or not task.counter.get("failure"):

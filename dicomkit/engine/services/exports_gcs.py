@@ -13,23 +13,30 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from dicomkit.engine.persistence.index_cursor import SelectedInstance
+from dicomkit.engine.persistence.index_lookup import StoredInstance
 from dicomkit.engine.persistence.storage import Storage
 from dicomkit.engine.services.buckets import Buckets
 from dicomkit.engine.services.filter_config import selected
-from dicomkit.engine.services.retrieve import Retrieve
+from dicomkit.engine.services.renderings import Renderings
+from dicomkit.engine.services.retrieve import Retrieve, Target
 from dicomkit.engine.services.task import Stopped, Task
 from dicomkit.errors import ApiError, DicomFormatError, InvalidArgument, NotFound
 from dicomkit.names import DicomStoreName
-from dicomkit.resources.export_request import ExportDicomDataRequest, ExportFormat
+from dicomkit.resources.export_request import RAW, ExportDicomDataRequest, ExportFormat
 from dicomkit.resources.gcs import GcsUri
 
 __all__ = ["GcsExport"]
 
+_T = TypeVar("_T")
+
 THREADS = 4
-"""Instances that are written at a time: a disk, and more so a network, keeps one waiting."""
+"""Instances that are copied at a time: a disk, and more so a network, keeps one waiting."""
+
+PIXEL_THREADS = 2
+"""Instances that are decoded at a time; each may be whole in memory, and waits for a worker process."""
 
 _POLL_S = 0.2
 _STOP_S = 0.5
@@ -116,12 +123,15 @@ class GcsExport:
         Where objects go, and where filter files are.
     retrieve
         Reads instances.
+    renderings
+        Makes other forms of them.
     """
 
-    def __init__(self, storage: Storage, buckets: Buckets, retrieve: Retrieve) -> None:
+    def __init__(self, storage: Storage, buckets: Buckets, retrieve: Retrieve, renderings: Renderings) -> None:
         self._storage = storage
         self._buckets = buckets
         self._retrieve = retrieve
+        self._renderings = renderings
 
     def work(self, task: Task, store: DicomStoreName, request: ExportDicomDataRequest) -> None:
         """Do an export whose request has a folder."""
@@ -141,13 +151,14 @@ class GcsExport:
         )
         state["upTo"] = items.up_to
         progress = _Progress(task, store, left=len(items))
-        pool = ThreadPoolExecutor(THREADS, thread_name_prefix="dicomkit-export")
+        threads = THREADS if form.is_as_stored else PIXEL_THREADS
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="dicomkit-export")
         try:
             for item in items:
                 while progress.is_full:
                     progress.settle()
                 task.check()
-                progress.add(item, pool.submit(self._export, task, folder, form, item))
+                progress.add(item, pool.submit(self._export, task, store, folder, form, item))
             while progress.waiting:
                 progress.settle()
         except Stopped:
@@ -158,7 +169,9 @@ class GcsExport:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _export(self, task: Task, folder: GcsUri, form: ExportFormat, item: SelectedInstance) -> None:
+    def _export(
+        self, task: Task, store: DicomStoreName, folder: GcsUri, form: ExportFormat, item: SelectedInstance
+    ) -> None:
         """Write the objects of one instance; runs in a thread of the pool.
 
         Raises
@@ -166,19 +179,41 @@ class GcsExport:
         NotFound
             The instance is gone.
         """
-        name = f"{item.study_uid}/{item.series_uid}/{item.uid}"
-        for ending, pieces in self._objects(form, item):
-            task.check()
-            self._write(task, folder.below(name + ending), pieces)
+        uri = folder.below(f"{item.study_uid}/{item.series_uid}/{item.uid}")
+        if form.is_as_stored:
+            self._write(task, uri, form.extension, self._retrieve.chunks(item.stored))
+            return
+        # Its file stays although the instance may be moved: another process may be reading it.
+        found = self._retrieve.held(store, Target(item.study_uid, item.series_uid, item.uid))
+        try:
+            for ending, pieces in _readable(self._objects(form, found.items[0])):
+                task.check()
+                self._write(task, uri, ending, pieces)
+        finally:
+            found.hold.close()
 
-    def _objects(self, form: ExportFormat, item: SelectedInstance) -> Iterator[_Object]:
-        """What is written of an instance."""
-        yield _Object(form.extension, self._retrieve.chunks(item.stored))
+    def _objects(self, form: ExportFormat, item: StoredInstance) -> Iterator[_Object]:
+        """What is written of an instance, made as it is asked for."""
+        media, syntax, extension = form.media_type, form.transfer_syntax or "*", form.extension
+        if not form.is_by_frame:
+            is_stored_so = syntax in ("*", item.transfer_syntax)
+            yield _Object(
+                extension, self._retrieve.chunks(item) if is_stored_so else self._renderings.transcoded(item, syntax)
+            )
+            return
+        count = self._renderings.frame_count(item)
+        endings = [extension] if count == 1 else [f"/{number}{extension}" for number in range(1, count + 1)]
+        if media == RAW:
+            frames = self._renderings.frames(item, range(1, count + 1), syntax)
+        else:
+            frames = (self._renderings.rendered(item, number, media, None) for number in range(1, count + 1))
+        for ending in endings:
+            yield _Object(ending, (next(frames),))
 
-    def _write(self, task: Task, uri: GcsUri, pieces: Iterable[bytes]) -> None:
+    def _write(self, task: Task, instance: GcsUri, ending: str, pieces: Iterable[bytes]) -> None:
         gone: NotFound | None = None
         try:
-            with self._buckets.writer(uri) as stream:
+            with self._buckets.writer(GcsUri(instance.bucket, instance.object + ending)) as stream:
                 try:
                     for piece in _readable(pieces):
                         task.check()
@@ -197,10 +232,10 @@ class GcsExport:
             raise
 
 
-def _readable(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """*pieces*, whose errors are those of the instance."""
+def _readable(parts: Iterable[_T]) -> Iterator[_T]:
+    """*parts* of an instance; what goes wrong while they are made is the instance's failure."""
     try:
-        yield from pieces
+        yield from parts
     except NotFound:
         raise
     except DicomFormatError as exc:
