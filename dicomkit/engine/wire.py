@@ -21,6 +21,7 @@ __all__ = [
     "dataset_name",
     "json_response",
     "number",
+    "origin",
     "page",
     "read_json",
     "refuse_content_encoding",
@@ -29,6 +30,8 @@ __all__ = [
 
 MAX_BODY_BYTES = 10 << 20
 """Largest body of a request that stores no instances (Cloud Healthcare API, quotas)."""
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 DEFAULT_PAGE = 100
 MAX_PAGE = 1_000
@@ -45,6 +48,20 @@ def json_response(request: Request, body: object, *, status: int = 200) -> Respo
 def api_version(request: Request) -> str:
     """Version of the API that the request is for: ``"v1"`` or ``"v1beta1"``."""
     return "v1beta1" if request.path.startswith("/v1beta1/") else "v1"
+
+
+def origin(request: Request) -> str:
+    """Origin of the URLs in an answer, with a slash at its end: as the client names this server.
+
+    dicomweb-client names the host without its port. On the machine itself nobody stands in between who could
+    have another one, so that the port is the server's own.
+    """
+    host = request.host
+    name = host.strip("[]") if host.endswith("]") or ":" not in host else ""
+    port = request.environ.get("SERVER_PORT", "")
+    if name in _LOOPBACK and port not in ("", "80" if request.scheme == "http" else "443"):
+        return f"{request.scheme}://{host}:{port}/"
+    return request.host_url
 
 
 def number(request: Request, name: str) -> int:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pydicom
 import pytest
+from PIL import Image
+from pydicom.encaps import generate_frames
+from pydicom.uid import JPEG2000Lossless, RLELossless
 from requests import HTTPError
 
 import dicomkit as dk
@@ -18,6 +25,9 @@ from dicomweb_client import DICOMwebClient
 
 AS_STORED = (("application/dicom", "*"),)
 """Media type and transfer syntax: the file as it was uploaded."""
+
+VALUE_AS_STORED = (("application/octet-stream", "*"),)
+"""The same of a value: compressed pixel data as they are in the file."""
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom's, of odd files
 
@@ -88,6 +98,142 @@ def test_studies_and_series_come_whole(conn: dk.Dataset, tmp_path: Path) -> None
     assert sorted(row["00080018"]["Value"][0] for row in metadata) == [f"{ROOT}.1.2.{i}" for i in (1, 2, 3)]
     (one,) = [theirs.retrieve_instance_metadata(f"{ROOT}.1", f"{ROOT}.1.1", f"{ROOT}.1.1.1")]
     assert one["00100010"]["Value"] == [{"Alphabetic": "Test^Patient1"}]
+
+
+def images(loaded: Loaded) -> Iterator[tuple[tuple[str, str, str], pydicom.Dataset, np.ndarray]]:
+    """UIDs of the stored files that pydicom can decode, the data sets, and their pixels by frame."""
+    for row in loaded.stored.itertuples():
+        dataset = pydicom.dcmread(row.path, force=True)
+        if "PixelData" not in dataset or "TransferSyntaxUID" not in dataset.file_meta:
+            continue
+        try:
+            pixels = dataset.pixel_array
+        except (RuntimeError, ValueError):  # damaged on purpose
+            continue
+        frames = pixels.reshape(int(dataset.get("NumberOfFrames") or 1), -1)
+        yield (row.StudyInstanceUID, row.SeriesInstanceUID, row.SOPInstanceUID), dataset, frames
+
+
+def is_lossless(dataset: pydicom.Dataset) -> bool:
+    """Whether any two decoders give the same pixels."""
+    lossy = ("4.50", "4.51", "4.81", "4.91")
+    return not dataset.file_meta.TransferSyntaxUID.endswith(lossy)
+
+
+def test_without_a_transfer_syntax_it_gets_uncompressed_instances(loaded: Loaded) -> None:
+    """The documented default: the pixels are those that pydicom decodes from the file."""
+    theirs = client_of(loaded.store, loaded.store._rest.session)
+    compared = 0
+    for uids, dataset, frames in images(loaded):
+        got = theirs.retrieve_instance(*uids, media_types=("application/dicom",))
+        assert got.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
+        if is_lossless(dataset):
+            np.testing.assert_array_equal(got.pixel_array.reshape(len(frames), -1), frames)
+            compared += 1
+    assert compared > 15
+
+
+def test_it_asks_for_the_transfer_syntax_that_it_wants(loaded: Loaded) -> None:
+    """A series in JPEG 2000, a study in RLE, with the same pixels."""
+    theirs = client_of(loaded.store, loaded.store._rest.session)
+    compared = 0
+    for uids, dataset, frames in images(loaded):
+        if not is_lossless(dataset) or dataset.BitsAllocated not in (8, 16) or dataset.get("NumberOfFrames"):
+            continue
+        series = theirs.retrieve_series(*uids[:2], media_types=(("application/dicom", JPEG2000Lossless),))
+        study = theirs.retrieve_study(uids[0], media_types=(("application/dicom", RLELossless),))
+        for found, syntax in ((series, JPEG2000Lossless), (study, RLELossless)):
+            (got,) = [other for other in found if other.SOPInstanceUID == uids[2]]
+            assert got.file_meta.TransferSyntaxUID == syntax
+            # JPEG 2000 and RLE of colour come in their own photometric interpretations.
+            if dataset.PhotometricInterpretation.startswith("MONO"):
+                np.testing.assert_array_equal(got.pixel_array.reshape(len(frames), -1), frames)
+        compared += 1
+    assert compared > 5
+
+
+def test_it_retrieves_frames(loaded: Loaded) -> None:
+    """Uncompressed by default, and as the codestreams of the file where it asks for those."""
+    theirs = client_of(loaded.store, loaded.store._rest.session)
+    octets, compressed = 0, 0
+    for uids, dataset, frames in images(loaded):
+        numbers = list(range(1, min(len(frames), 5) + 1))
+        # pydicom gives colour by pixel, and a frame that is not compressed stays as it is: by plane, or subsampled.
+        is_by_pixel = dataset.file_meta.TransferSyntaxUID.is_compressed or not dataset.get("PlanarConfiguration")
+        if is_lossless(dataset) and is_by_pixel and "_422" not in dataset.PhotometricInterpretation:
+            for media_types in (None, ("application/octet-stream",)):
+                got = theirs.retrieve_instance_frames(*uids, frame_numbers=numbers, media_types=media_types)
+                little = frames.dtype.newbyteorder("<")
+                if dataset.BitsAllocated > 1:
+                    assert got == [frame.astype(little).tobytes() for frame in frames[: len(numbers)]]
+                else:
+                    assert got == [np.packbits(frame, bitorder="little").tobytes() for frame in frames]
+            octets += 1
+        if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+            want = list(generate_frames(dataset.PixelData, number_of_frames=len(frames)))[: len(numbers)]
+            got = theirs.retrieve_instance_frames(*uids, frame_numbers=numbers, media_types=VALUE_AS_STORED)
+            assert got == want
+            compressed += 1
+    assert octets > 12
+    assert compressed > 8
+
+
+def test_it_retrieves_frames_of_an_image_type(loaded: Loaded) -> None:
+    """JPEG 2000 made of what is stored otherwise."""
+    theirs = client_of(loaded.store, loaded.store._rest.session)
+    compared = 0
+    for uids, dataset, _ in images(loaded):
+        if not is_lossless(dataset) or dataset.BitsAllocated != 16 or dataset.SamplesPerPixel != 1:
+            continue
+        (data,) = theirs.retrieve_instance_frames(*uids, frame_numbers=[1], media_types=("image/jp2",))
+        assert data[:4] == b"\xff\x4f\xff\x51"  # SOC and SIZ of a codestream (ISO 15444-1)
+        compared += 1
+    assert compared > 3
+
+
+def test_it_retrieves_pictures(loaded: Loaded) -> None:
+    """Instances and frames, as JPEG and PNG, of the size of the image."""
+    theirs = client_of(loaded.store, loaded.store._rest.session)
+    seen = 0
+    for uids, dataset, frames in images(loaded):
+        size = (dataset.Columns, dataset.Rows)
+        for media, media_types in (("JPEG", ("image/jpeg",)), ("PNG", ("image/png",)), ("JPEG", None)):
+            data = theirs.retrieve_instance_frames_rendered(*uids, frame_numbers=[1], media_types=media_types)
+            picture = Image.open(io.BytesIO(data))
+            assert (picture.format, picture.size) == (media, size)
+            if len(frames) == 1:
+                data = theirs.retrieve_instance_rendered(*uids, media_types=media_types)
+                assert Image.open(io.BytesIO(data)).size == size
+        small = theirs.retrieve_instance_frames_rendered(
+            *uids, frame_numbers=[1], media_types=("image/png",), params={"viewport": "8,8"}
+        )
+        assert max(Image.open(io.BytesIO(small)).size) <= 8
+        seen += 1
+    assert seen > 20
+
+
+def test_it_follows_the_uris_of_bulk_data(loaded: Loaded) -> None:
+    """Every BulkDataURI in its reading of the metadata of every stored file leads to bytes."""
+    theirs = client_of(loaded.store, loaded.store._rest.session)
+    followed = 0
+    for row in loaded.stored.itertuples():
+        uids = (row.StudyInstanceUID, row.SeriesInstanceUID, row.SOPInstanceUID)
+        for uri in _uris(theirs.retrieve_instance_metadata(*uids)):
+            for media_types in (None, ("application/octet-stream",), VALUE_AS_STORED):
+                if Path(row.path).name == "JPEG2000-embedded-sequence-delimiter.dcm" and media_types != VALUE_AS_STORED:
+                    continue  # damaged on purpose
+                (data,) = theirs.retrieve_bulkdata(uri, media_types=media_types)
+                assert len(data) > 0
+            followed += 1
+    assert followed > 40
+
+
+def _uris(elements: dict[str, Any]) -> Iterator[str]:
+    for element in elements.values():
+        if "BulkDataURI" in element:
+            yield element["BulkDataURI"]
+        for item in element.get("Value", ()) if element["vr"] == "SQ" else ():
+            yield from _uris(item)
 
 
 def test_what_is_not_there_is_an_http_error(conn: dk.Dataset) -> None:

@@ -17,7 +17,7 @@ from dicomkit.dicom.native_xml import native_xml
 from dicomkit.engine.accept import MULTIPART, Offer, Offers
 from dicomkit.engine.handlers.dicomweb_answers import ID, INSTANCE, SERIES, STUDY, accept_of, names, started
 from dicomkit.engine.routes import Route
-from dicomkit.engine.wire import api_version
+from dicomkit.engine.wire import api_version, origin
 
 if TYPE_CHECKING:
     from dicomkit.engine.app import Engine
@@ -47,7 +47,7 @@ def _metadata(
         raise accept.refusal(_OFFERS)
     name, target = names(project, location, dataset, store, study, series, instance)
     items = engine.retrieve.find(name, target)
-    base = f"{request.host_url}{api_version(request)}/{name}/dicomWeb/studies/{study}"
+    base = f"{origin(request)}{api_version(request)}/{name}/dicomWeb/studies/{study}"
     # With the base of the instance's bulk data.
     found = (
         (f"{base}/series/{item.series_uid}/instances/{item.uid}/bulkdata/", text)

@@ -23,7 +23,7 @@ from dicomkit.dicom.multipart import Part, parts, whole
 from dicomkit.engine.accept import not_acceptable, wants
 from dicomkit.engine.routes import WEB, Route
 from dicomkit.engine.services.ingest import StoreResult
-from dicomkit.engine.wire import api_version, check_uids, refuse_content_encoding, store_name
+from dicomkit.engine.wire import api_version, check_uids, origin, refuse_content_encoding, store_name
 from dicomkit.errors import DicomFormatError, InvalidArgument
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _store(
         raise InvalidArgument(str(exc)) from exc
     if not results:
         raise InvalidArgument("the body holds no instance")
-    base = f"{request.host_url}{api_version(request)}/{name}/dicomWeb"
+    base = f"{origin(request)}{api_version(request)}/{name}/dicomWeb"
     status = 409 if any(r.outcome == "failed" for r in results) else 200
     if media == XML:
         return Response(_xml(results, base), status=status, content_type=XML)

@@ -65,6 +65,26 @@ def test_bulk_data_are_where_the_json_says(http: Client) -> None:
     assert uri == item["7FE00010"]["BulkDataURI"] == f"http://localhost{one.path}/bulkdata/7FE00010"
 
 
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("127.0.0.1:8123", "http://127.0.0.1:8123"),
+        # dicomweb-client leaves the port out.
+        ("127.0.0.1", "http://127.0.0.1:8123"),
+        ("localhost", "http://localhost:8123"),
+        ("[::1]", "http://[::1]:8123"),
+        # A proxy has a port of its own.
+        ("pacs.example", "http://pacs.example"),
+    ],
+)
+def test_bulk_data_are_where_the_client_reaches_them(http: Client, host: str, origin: str) -> None:
+    """The URIs begin as the client's own do."""
+    one = instance()
+    store(http, one)
+    (item,) = http.get(f"{one.path}/metadata", base_url="http://127.0.0.1:8123", headers={"Host": host}).json
+    assert item["7FE00010"]["BulkDataURI"] == f"{origin}{one.path}/bulkdata/7FE00010"
+
+
 def test_json_is_the_default(http: Client) -> None:
     """Without Accept, with a wildcard, and where it is wanted more."""
     one = instance()
