@@ -163,7 +163,9 @@ class Engine:
         self.deidentify_preview = DeidentifyPreview(self.storage, self.retrieve, self.buckets)
         for kind, method in DEIDENTIFICATIONS.items():
             self.operations.register(kind, method, self.deidentification.work)
-        self.storage_settings = StorageSettings(self.storage, self.notifications, self.buckets)
+        self.storage_settings = StorageSettings(
+            self.storage, self.notifications, self.retrieve, self.buckets, self.streaming.notify
+        )
         self.operations.register(storage_settings.KIND, storage_settings.METHOD, self.storage_settings.work)
         self.operations.resume()
         self._map = _route_map()

@@ -106,20 +106,24 @@ def prepare(part: Part, store: StorePlan, storage_class: str, metadata: Metadata
     )
 
 
-def row_of(found: Part10, form: RowForm, updated: int, storage_class: str, size: int) -> dict[str, Any]:
+def row_of(
+    found: Part10, form: RowForm, updated: int, storage_class: str, size: int, event: str = "CREATE"
+) -> dict[str, Any]:
     """The row of an instance, while its numbers are still the text of the file.
 
     Parameters
     ----------
     updated
-        When the instance was stored, in microseconds since 1970.
+        When the instance was stored or moved, in microseconds since 1970.
     size
         Bytes of the file.
+    event
+        ``Type`` of the row.
     """
     return (build_json_row if form.is_json else build_row)(
         found.meta,
         found.elements,
-        event="CREATE",
+        event=event,
         last_updated=_EPOCH + timedelta(microseconds=updated),
         storage_class=storage_class,
         blob_size=size,
@@ -153,7 +157,7 @@ def deleted_rows(
 
 
 def rows_of(
-    found: Part10, forms: Sequence[RowForm], updated: int, storage_class: str, size: int
+    found: Part10, forms: Sequence[RowForm], updated: int, storage_class: str, size: int, event: str = "CREATE"
 ) -> list[tuple[tuple[int, ...], bytes | None, str]]:
     """Rows of an instance for tables, while its numbers are still the text of the file.
 
@@ -162,7 +166,7 @@ def rows_of(
     made: list[tuple[tuple[int, ...], bytes | None, str]] = []
     for form in forms:
         try:
-            text = orjson.dumps(row_of(found, form, updated, storage_class, size))
+            text = orjson.dumps(row_of(found, form, updated, storage_class, size, event))
         except Exception:  # noqa: BLE001 - whatever it is, the instance is stored
             # The traceback would hold values of the file.
             _log.error("no row could be made of an instance, by a defect of the row builder")

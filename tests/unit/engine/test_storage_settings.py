@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -150,14 +151,72 @@ def test_who_listens_is_told_of_each_move(engine: Engine) -> None:
     assert {m["previousStorageClass"] for m in told} == {"STANDARD"}
 
 
-def test_streams_get_no_row_of_a_move(engine: Engine) -> None:
-    """They get "every DICOM instance insertion", and this is none."""
+def test_streams_get_the_row_again_with_the_new_class(engine: Engine) -> None:
+    """Whole, in both schemas, so that the newest row of an instance is true; none for what was in the class already."""
+    flat, as_json = "bq://local.imaging.ct", "bq://local.imaging.raw"
+    configs = [
+        {"bigqueryDestination": {"tableUri": flat}},
+        {"bigqueryDestination": {"tableUri": as_json, "schemaJson": {}}},
+    ]
+    http = client(engine, resource={"streamConfigs": configs})
+    one, two = instance(PatientID="P-7"), instance()
+    store(http, one)
+    move(http, STORE, "ARCHIVE")
+    store(http, two)
+    move(http, two.path, "NEARLINE")
+    move(http, STORE, "ARCHIVE")
+    drain(http)
+    select = "SELECT SOPInstanceUID, Type, StorageClass, BlobStorageSize FROM"
+    size, other = str(len(one.data)), str(len(two.data))
+    expected = [
+        (one.uid, "CREATE", "STANDARD", size),
+        (one.uid, "UPDATE", "ARCHIVE", size),
+        (two.uid, "CREATE", "STANDARD", other),
+        (two.uid, "UPDATE", "NEARLINE", other),
+        (two.uid, "UPDATE", "ARCHIVE", other),
+    ]
+    for table in ("local.imaging.ct", "local.imaging.raw"):
+        assert rows(engine, f"{select} `{table}` ORDER BY LastUpdated") == expected
+    newest = "SELECT PatientID, LastUpdated FROM `local.imaging.ct` WHERE SOPInstanceUID = '%s' AND Type = 'UPDATE'"
+    [(patient, updated)] = rows(engine, newest % one.uid)
+    assert patient == "P-7"
+    since = datetime.fromisoformat(info(http, one)["storageClassUpdateTime"])
+    assert abs(float(updated) - since.timestamp()) < 1e-3
+
+
+def test_instance_whose_bytes_are_damaged_is_moved_and_its_row_reported(engine: Engine) -> None:
+    """The class is the catalog's own; the row that cannot be made is counted as failed, with the reason."""
     table = "bq://local.imaging.ct"
     http = client(engine, resource={"streamConfigs": [{"bigqueryDestination": {"tableUri": table}}]})
+    item = instance()
+    store(http, item)
+    drain(http)
+    for path in engine.home.blobs.iterdir():
+        path.write_bytes(bytes(path.stat().st_size))
+    assert move(http, STORE, "ARCHIVE")["metadata"]["counter"] == {"success": "1"}
+    status = drain(http)[table]
+    assert (status["delivered"], status["failed"]) == (1, 1)
+    assert "cannot be read" in status["lastError"]
+
+
+def test_tables_that_change_meanwhile_are_those_that_get_rows(engine: Engine) -> None:
+    """A move that was prepared for other tables is prepared again."""
+    table = "bq://local.imaging.new"
+    http = client(engine, resource={"streamConfigs": [{"bigqueryDestination": {"tableUri": "bq://local.imaging.old"}}]})
     store(http, instance())
+    drain(http)
+    real = engine.storage_settings._rows
+    patches = iter([{"streamConfigs": [{"bigqueryDestination": {"tableUri": table}}]}])
+
+    def patched(*args: Any) -> Any:
+        for body in patches:
+            assert http.patch(f"{STORE}?updateMask=streamConfigs", json=body).status_code == 200
+        return real(*args)
+
+    engine.storage_settings._rows = patched  # type: ignore[method-assign]
     move(http, STORE, "ARCHIVE")
-    assert drain(http)[table]["delivered"] == 1
-    assert rows(engine, "SELECT StorageClass, Type FROM `local.imaging.ct`") == [("STANDARD", "CREATE")]
+    drain(http)
+    assert rows(engine, "SELECT StorageClass FROM `local.imaging.new`") == [("ARCHIVE",)]
 
 
 def test_move_goes_on_after_an_interruption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
