@@ -67,12 +67,14 @@ class Method:
     def pattern(self) -> re.Pattern[str]:
         """What the paths of the method look like.
 
-        The variable of bulk data stands for any depth, and so does the last one of a resource whose own pattern says
-        it: ``flatPath`` has the highest level only.
+        The variables of bulk data stand for any depth: the document wants two components at least, where the
+        conformance statement shows one (``bulkdata/7FE00010``). So does the last one of a resource whose own pattern
+        says it: ``flatPath`` has the highest level only.
         """
         is_deep = any(item.get("pattern", "").endswith("/studies/.*$") for item in self.parameters.values())
         parts = []
-        for text, name in re.findall(r"([^{]*)(?:\{(\w+)\})?", self.flat_path):
+        flat_path = self.flat_path.replace("/{bulkdataId}/{bulkdataId1}", "/{bulkdataId}")
+        for text, name in re.findall(r"([^{]*)(?:\{(\w+)\})?", flat_path):
             has_slashes = name.startswith("bulkdata") or (is_deep and name == "studiesId" and not self.is_web)
             parts.append(re.escape(text) + (".+" if has_slashes else "[^/]+" if name else ""))
         return re.compile("/" + "".join(parts))

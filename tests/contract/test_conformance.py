@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,28 @@ def test_every_method_that_answers_in_json_was_looked_at(
     call("DELETE", f"{location}/datasets/other")
     holes = {route.method_id for route in unimplemented.ROUTES}
     assert {method.id for method in methods() if method.response != "HttpBody"} - holes - validator.seen == set()
+
+
+def test_every_method_of_dicomweb_was_looked_at(conn: dk.Dataset, validator: Validator) -> None:
+    """The rest of the document: each is called with success, on each deployment."""
+    validator.seen.clear()
+    image = ct_slice()
+    web = conn.create_store("ct").dicomweb_url
+    study = f"{web}/studies/{image.StudyInstanceUID}"
+    series = f"{study}/series/{image.SeriesInstanceUID}"
+    instance = f"{series}/instances/{image.SOPInstanceUID}"
+    part10 = io.BytesIO()
+    image.save_as(part10, enforce_file_format=True)
+    for url in (f"{web}/studies", study):
+        answer = conn.session.post(url, data=part10.getvalue(), headers={"Content-Type": "application/dicom"})
+        assert answer.status_code == 200, url
+    searches = [f"{web}/studies", f"{web}/series", f"{web}/instances", f"{study}/series"]
+    searches += [f"{study}/instances", f"{series}/instances"]
+    bulk = [f"{instance}/frames/1", f"{instance}/bulkdata/7FE00010"]
+    pictures = [f"{instance}/rendered", f"{instance}/frames/1/rendered"]
+    for url in (*searches, study, series, instance, *bulk, *pictures):
+        assert conn.session.get(url).status_code == 200, url
+    for url in (study, series, instance):
+        assert conn.session.get(f"{url}/metadata").status_code == 200
+    called = {method.id for method in methods() if method.response == "HttpBody"}
+    assert called - validator.seen == set()
