@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import copy
+import io
 import pickle
 import stat
 from pathlib import Path
 
 import pydicom
 import pytest
+import requests
+from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEG2000Lossless
 
 import dicomkit as dk
+from dicomkit.dicom.multipart import parts
 from dicomkit.errors import InvalidArgument, NotFound
 from tests.conftest import Loaded
 from tests.contract.instances import ROOT, ct_slice, part10
@@ -143,3 +149,108 @@ def test_saved_file_is_private_and_replaces_another(conn: dk.Dataset, tmp_path: 
     assert target.read_bytes() == file
     assert stat.S_IMODE(target.stat().st_mode) == 0o600
     assert [path.name for path in target.parent.iterdir()] == ["x.dcm"]
+
+
+# What the client has no verb for: by its session
+
+
+def url_of(store: dk.Store, *uids: str) -> str:
+    """URL of a study, a series or an instance."""
+    levels = ("studies", "series", "instances")
+    return "/".join([store.dicomweb_url, *(f"{level}/{uid}" for level, uid in zip(levels, uids, strict=False))])
+
+
+def bodies(answer: requests.Response) -> list[bytes]:
+    """The parts of a multipart answer."""
+    assert answer.status_code == 200, answer.text
+    return [bytes(part.buffer()) for part in parts(io.BytesIO(answer.content), answer.headers["Content-Type"])]
+
+
+def test_every_retrieve_of_the_document_is_answered(conn: dk.Dataset) -> None:
+    """With what it is documented to answer, in its default form."""
+    store = conn.create_store("ct")
+    image = ct_slice()
+    store.upload(image)
+    instance = url_of(store, f"{ROOT}.1", f"{ROOT}.1.1", f"{ROOT}.1.1.1")
+    for path in (url_of(store, f"{ROOT}.1"), url_of(store, f"{ROOT}.1", f"{ROOT}.1.1"), instance):
+        assert bodies(conn.session.get(path)) == [part10(image)]
+        xml = conn.session.get(f"{path}/metadata", headers={"Accept": "multipart/related; type=application/dicom+xml"})
+        (document,) = bodies(xml)
+        assert b"<NativeDicomModel" in document
+    assert bodies(conn.session.get(f"{instance}/frames/1")) == [image.PixelData]
+    assert bodies(conn.session.get(f"{instance}/bulkdata/7FE00010")) == [image.PixelData]
+    for tail in ("rendered", "frames/1/rendered"):
+        answer = conn.session.get(f"{instance}/{tail}")
+        assert answer.headers["Content-Type"] == "image/jpeg"
+        assert Image.open(io.BytesIO(answer.content)).size == (4, 4)
+
+
+def test_refusals_are_errors_of_the_document(conn: dk.Dataset) -> None:
+    """Of every kind of request, each with its status and code."""
+    store = conn.create_store("ct")
+    store.upload(ct_slice())
+    instance = url_of(store, f"{ROOT}.1", f"{ROOT}.1.1", f"{ROOT}.1.1.1")
+    for tail, accept, status in (
+        ("", "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.50", 406),
+        ("/metadata", "text/html", 406),
+        ("/frames/2", "*/*", 404),
+        ("/frames/0", "*/*", 400),
+        ("/frames/1", "text/html", 406),
+        ("/rendered", "text/html", 406),
+        ("/rendered?viewport=x", "*/*", 400),
+        ("/frames/2/rendered", "*/*", 404),
+        ("/bulkdata/00100010", "*/*", 404),
+        ("/bulkdata/x", "*/*", 400),
+        ("/bulkdata/7FE00010", "text/html", 406),
+    ):
+        answer = conn.session.get(f"{instance}{tail}", headers={"Accept": accept})
+        assert answer.status_code == status, tail
+        assert answer.json()["error"]["code"] == status
+
+
+def test_an_answer_that_cannot_be_finished_is_not_taken_for_a_whole_one(conn: dk.Dataset) -> None:
+    """A series of which the second instance cannot be decompressed: the client sees that it broke."""
+    store = conn.create_store("ct")
+    good, bad = ct_slice(), ct_slice(1, 1, 2)
+    bad.PixelData = encapsulate([b"no picture at all"])
+    bad["PixelData"].VR = "OB"
+    bad["PixelData"].is_undefined_length = True
+    bad.file_meta.TransferSyntaxUID = JPEG2000Lossless
+    assert store.upload([good, bad])["outcome"].tolist() == ["stored", "stored"]
+    with pytest.raises(requests.RequestException):
+        conn.session.get(url_of(store, f"{ROOT}.1", f"{ROOT}.1.1"))
+    alone = conn.session.get(url_of(store, f"{ROOT}.1", f"{ROOT}.1.1", f"{ROOT}.1.1.2"))
+    assert alone.status_code == 400
+
+
+def test_a_study_that_is_deleted_while_it_is_sent_arrives_whole(conn: dk.Dataset) -> None:
+    """Who asked before the delete gets what was there; who asks after it gets nothing."""
+    store = conn.create_store("ct")
+    files = [part10(ct_slice(1, 1, i, PixelData=bytes([i]) * (5 << 20))) for i in (1, 2, 3)]
+    store.upload(files)
+    url = url_of(store, f"{ROOT}.1")
+    with conn.session.get(
+        url, headers={"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}, stream=True
+    ) as answer:
+        chunks = answer.iter_content(1 << 16)
+        received = [next(chunks)]
+        store.delete_study(f"{ROOT}.1").result()
+        assert conn.session.get(f"{url}/metadata").status_code == 404
+        received += chunks
+    whole = b"".join(received)
+    assert len(whole) == int(answer.headers["Content-Length"])
+    got = [bytes(part.buffer()) for part in parts(io.BytesIO(whole), answer.headers["Content-Type"])]
+    assert got == files
+
+
+def test_ranges_and_etags(conn: dk.Dataset) -> None:
+    """A part of a file, and nothing when the client has it."""
+    store = conn.create_store("ct")
+    image = ct_slice()
+    store.upload(image)
+    url = url_of(store, f"{ROOT}.1", f"{ROOT}.1.1", f"{ROOT}.1.1.1")
+    accept = {"Accept": "application/dicom; transfer-syntax=*"}
+    answer = conn.session.get(url, headers={**accept, "Range": "bytes=128-131"})
+    assert (answer.status_code, answer.content) == (206, b"DICM")
+    known = {**accept, "If-None-Match": answer.headers["ETag"]}
+    assert conn.session.get(url, headers=known).status_code == 304
