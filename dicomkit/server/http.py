@@ -149,4 +149,5 @@ class Server(TcpWSGIServer):
         """Close the connections of clients that have had their time."""
         for channel in list(self.active_channels.values()):
             if channel.is_overdue(now):
-                channel.will_close = True
+                # At once: a client that takes nothing would never let the channel write, which is when waitress closes.
+                channel.handle_close()
