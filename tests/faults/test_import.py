@@ -116,9 +116,9 @@ def test_a_cancelled_import_stops_at_the_next_file(engine: Engine, monkeypatch: 
     taken: list[str] = []
     read = imports._Portion._read
 
-    def noted(self: imports._Portion, item: Any) -> Any:
+    def noted(self: imports._Portion, item: Any, opener: Any) -> Any:
         taken.append(item.uri)
-        return read(self, item)
+        return read(self, item, opener)
 
     monkeypatch.setattr(Task, "check", at_file_130)
     monkeypatch.setattr(imports._Portion, "_read", noted)
@@ -176,12 +176,12 @@ def test_an_import_that_is_interrupted_goes_on(engine: Engine, monkeypatch: pyte
     taken: list[str] = []
     read = imports._Portion._read
 
-    def noted(self: imports._Portion, item: Any) -> Any:
+    def noted(self: imports._Portion, item: Any, opener: Any) -> Any:
         taken.append(item.uri)
         if len(taken) == 120:
             reached.set()
             assert self._task._closing.wait(60)
-        return read(self, item)
+        return read(self, item, opener)
 
     monkeypatch.setattr(imports._Portion, "_read", noted)
     name = begin(http)
@@ -219,11 +219,11 @@ def test_a_file_that_cannot_be_read_is_a_failure(engine: Engine, monkeypatch: py
             self._stream = cast(BinaryIO, _Broken())
         return read(self, size)
 
-    def noted(self: imports._Portion, item: Any) -> Any:
+    def noted(self: imports._Portion, item: Any, opener: Any) -> Any:
         opened.append(item.uri)
         if item.uri.endswith("003.dcm"):
             (engine.home.buckets / "bucket" / "003.dcm").unlink()
-        return portion(self, item)
+        return portion(self, item, opener)
 
     monkeypatch.setattr(imports._Source, "read", failing)
     monkeypatch.setattr(imports._Portion, "_read", noted)
@@ -245,9 +245,9 @@ def test_a_store_that_is_deleted_ends_its_import(engine: Engine, monkeypatch: py
     fill(engine, 3)
     read = imports._Portion._read
 
-    def deleting(self: imports._Portion, item: Any) -> Any:
+    def deleting(self: imports._Portion, item: Any, opener: Any) -> Any:
         http.delete(STORE)
-        return read(self, item)
+        return read(self, item, opener)
 
     monkeypatch.setattr(imports._Portion, "_read", deleting)
     name = begin(http)

@@ -103,6 +103,12 @@ class CloudStorage:
         reader = _Reader(self._fs(), uri, int(found.get("size", 0)), found.get("generation"))
         return cast(BinaryIO, io.BufferedReader(reader, CHUNK))
 
+    def read(self, uri: GcsUri) -> bytes:
+        """The content of a small object, in one request."""
+        with _errors(f"object {uri}"):
+            _, data = self._fs().call("GET", "b/{}/o/{}", uri.bucket, uri.object, alt="media")
+        return bytes(data)
+
     @contextmanager
     def writer(self, uri: GcsUri) -> Iterator[BinaryIO]:
         """A stream for the content of an object, which is there when the block is left without an error."""

@@ -6,8 +6,13 @@ Cloud Storage if the engine was given credentials, and else is missing: nothing 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -19,7 +24,22 @@ from dicomkit.resources.gcs import GcsUri, parse_gcs_uri
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
-__all__ = ["BucketObject", "Buckets"]
+__all__ = ["BucketObject", "Buckets", "Opener"]
+
+READERS = 8
+"""Objects of Cloud Storage that are read at a time: most of the time of a small one is the way there and back."""
+
+AHEAD_FILES = 32
+AHEAD_BYTES = 32 << 20
+"""How much is read before it is asked for."""
+
+SMALL_BYTES = 4 << 20
+"""An object above this is read when it is asked for, in chunks."""
+
+_CHECK_S = 0.2
+
+Opener = Callable[[], BinaryIO]
+"""Opens the content of one object."""
 
 
 class BucketObject(NamedTuple):
@@ -79,6 +99,48 @@ class Buckets:
         bucket = pattern.bucket
         for name, size in self._place(pattern).find(pattern, after):
             yield BucketObject(f"gs://{bucket}/{name}", size)
+
+    def contents(
+        self, pattern: GcsUri, *, after: str = "", check: Callable[[], None]
+    ) -> Generator[tuple[BucketObject, Opener], None, None]:
+        """Find objects as :meth:`find` does, each with what opens it; those of Cloud Storage are read ahead.
+
+        Parameters
+        ----------
+        pattern, after
+            As for :meth:`find`.
+        check
+            Called while an object is waited for; what it raises ends the waiting.
+        """
+        objects = self.find(pattern, after=after)
+        if self.is_local(pattern.bucket):
+            for item in objects:
+                yield item, partial(self.open, item.uri)
+            return
+        pool = ThreadPoolExecutor(READERS, "dicomkit-buckets")
+        waiting: deque[tuple[BucketObject, Future[BinaryIO] | None]] = deque()
+        size = 0
+        try:
+            while True:
+                while len(waiting) < AHEAD_FILES and size < AHEAD_BYTES and (found := next(objects, None)) is not None:
+                    is_small = found.size <= SMALL_BYTES
+                    waiting.append((found, pool.submit(self._read_small, found.uri) if is_small else None))
+                    size += found.size if is_small else 0
+                if not waiting:
+                    return
+                item, future = waiting.popleft()
+                if future is None:
+                    yield item, partial(self.open, item.uri)
+                else:
+                    size -= item.size
+                    yield item, partial(_wait, future, check)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _read_small(self, uri: str) -> BinaryIO:
+        parsed = _parsed(uri)
+        place = self._place(parsed)
+        return io.BytesIO(place.read(parsed)) if isinstance(place, CloudStorage) else place.open(parsed)
 
     def open(self, uri: str | GcsUri) -> BinaryIO:
         """The content of an object as a stream, to be closed by the caller.
@@ -140,6 +202,16 @@ class Buckets:
                 "engine credentials to reach Cloud Storage"
             )
         return self._cloud
+
+
+def _wait(future: Future[BinaryIO], check: Callable[[], None]) -> BinaryIO:
+    while True:
+        check()
+        try:
+            return future.result(_CHECK_S)
+        except NotYet:
+            if future.done():
+                raise
 
 
 def _parsed(uri: str | GcsUri, *, prefix: bool = False) -> GcsUri:

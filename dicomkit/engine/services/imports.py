@@ -22,13 +22,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from typing import Any, BinaryIO
 
 from dicomkit.dicom.multipart import whole
 from dicomkit.dicom.spool import Part
 from dicomkit.engine.persistence import catalog
 from dicomkit.engine.persistence.storage import Storage
-from dicomkit.engine.services.buckets import BucketObject, Buckets
+from dicomkit.engine.services.buckets import BucketObject, Buckets, Opener
 from dicomkit.engine.services.ingest import Ingest, StoreResult
 from dicomkit.engine.services.operations import Operations
 from dicomkit.engine.services.task import Stopped, Task
@@ -126,20 +127,20 @@ class Imports:
             raise NotFound(f"no object matches {pattern}; check the uri, and its upper and lower case")
         task.pending(left)
         task.save()
-        objects = self._buckets.find(pattern, after=after)
         name = DicomStoreName.parse(task.request["store"])
-        while (portion := _Portion(task, self._buckets, objects, self._storage)).has_more:
-            results = self._ingest.store(
-                name, portion.parts(), storage_class=task.request["storageClass"], action="ImportDicomData"
-            )
-            portion.count(results)
-            left = max(0, left - portion.done)
-            task.pending(left)
-            if portion.last:
-                task.state["after"] = portion.last
-            task.save()
-            if portion.error is not None:
-                raise portion.error
+        with closing(self._buckets.contents(pattern, after=after, check=task.check)) as objects:
+            while (portion := _Portion(task, objects, self._storage)).has_more:
+                results = self._ingest.store(
+                    name, portion.parts(), storage_class=task.request["storageClass"], action="ImportDicomData"
+                )
+                portion.count(results)
+                left = max(0, left - portion.done)
+                task.pending(left)
+                if portion.last:
+                    task.state["after"] = portion.last
+                task.save()
+                if portion.error is not None:
+                    raise portion.error
         return {"@type": f"type.googleapis.com/google.cloud.healthcare.{task.request['api']}.dicom.{_RESPONSE}"}
 
     def _count(self, task: Task, pattern: GcsUri, after: str) -> int:
@@ -170,9 +171,8 @@ class _Portion:
         What ended the portion before its time; what was read before it is stored, and counted, all the same.
     """
 
-    def __init__(self, task: Task, buckets: Buckets, objects: Iterator[BucketObject], storage: Storage) -> None:
+    def __init__(self, task: Task, objects: Iterator[tuple[BucketObject, Opener]], storage: Storage) -> None:
         self._task = task
-        self._buckets = buckets
         self._objects = objects
         self._tmp = storage.home.tmp
         self._first = next(objects, None)
@@ -185,10 +185,11 @@ class _Portion:
     def parts(self) -> Iterator[Part]:
         """The files, whole, the large ones in files of their own."""
         size = 0
-        item = self._first
-        while item is not None:
+        found = self._first
+        while found is not None:
+            item, opener = found
             try:
-                part = self._read(item)
+                part = self._read(item, opener)
             except (Stopped, ApiError) as exc:
                 self.error = exc
                 return
@@ -200,15 +201,19 @@ class _Portion:
                 yield part
             if self.done >= PORTION_FILES or size >= PORTION_BYTES:
                 return
-            item = next(self._objects, None)
+            try:
+                found = next(self._objects, None)
+            except ApiError as exc:
+                self.error = exc
+                return
 
-    def _read(self, item: BucketObject) -> Part | None:
+    def _read(self, item: BucketObject, opener: Opener) -> Part | None:
         """One file; ``None`` when it is a failure, which is counted."""
         self._task.check()
         try:
             if item.size > MAX_FILE_BYTES:
                 raise InvalidArgument(f"the file has more than {MAX_FILE_BYTES >> 30} GB")
-            with self._buckets.open(item.uri) as stream:
+            with opener() as stream:
                 return whole(
                     _Source(stream, self._task),
                     "application/dicom",

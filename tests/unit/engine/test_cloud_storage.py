@@ -14,6 +14,7 @@ from werkzeug.test import Client
 
 from dicomkit.engine import Engine
 from dicomkit.engine.persistence import cloud_storage
+from dicomkit.engine.services import buckets as buckets_module
 from dicomkit.engine.services.buckets import Buckets
 from dicomkit.errors import NotFound, SetupError, Unavailable
 from dicomkit.resources.gcs import parse_gcs_uri
@@ -151,6 +152,26 @@ def test_an_import_reads_from_the_cloud(emulator: None, tmp_path: Path) -> None:
         done = imported(engine, http, "in/**.dcm")
         assert done["metadata"]["counter"] == {"success": "3", "failure": "1"}
         assert all(http.get(f"{file.path}/metadata").status_code == 200 for file in files)
+
+
+def test_an_import_reads_ahead_and_in_order(emulator: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small files in parallel and large ones in chunks, with no more than the window in memory; each goes in once."""
+    monkeypatch.setattr(buckets_module, "AHEAD_FILES", 3)
+    monkeypatch.setattr(buckets_module, "SMALL_BYTES", 10_000)
+    files = [instance(pixels=20_000 if number % 4 == 0 else 200) for number in range(12)]
+    with Engine(tmp_path / "home", credentials=AnonymousCredentials()) as engine:
+        http = client(engine)
+        for number, file in enumerate(files):
+            with engine.buckets.writer(f"gs://{BUCKET}/{number:02}.dcm") as stream:
+                stream.write(file.data)
+        pattern = parse_gcs_uri(f"gs://{BUCKET}/**", wildcards=True)
+        read = []
+        for item, opener in engine.buckets.contents(pattern, check=lambda: None):
+            with opener() as stream:
+                read.append((item.uri[-6:-4], stream.read()))
+        assert read == [(f"{number:02}", file.data) for number, file in enumerate(files)]
+        assert imported(engine, http)["metadata"]["counter"] == {"success": "12"}
+        assert imported(engine, http)["metadata"]["counter"] == {"success": "12"}
 
 
 def imported(engine: Engine, http: Client, pattern: str = "**") -> dict[str, Any]:
