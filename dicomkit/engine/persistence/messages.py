@@ -257,11 +257,8 @@ def forget(connection: sqlite3.Connection, *, published_before: int, waiting_bef
         "DELETE FROM messages WHERE published < ? AND (waiting = 0 OR published < ?)",
         (published_before, waiting_before),
     )
-    connection.execute(
-        "DELETE FROM messages WHERE waiting = 0 AND "
-        "last <= (SELECT t.last - ? FROM topics t WHERE t.key = messages.topic_key)",
-        (kept,),
-    )
+    for topic, last in connection.execute("SELECT key, last - ? FROM topics WHERE last > ?", (kept, kept)).fetchall():
+        connection.execute("DELETE FROM messages WHERE topic_key = ? AND last <= ? AND waiting = 0", (topic, last))
     return lost
 
 

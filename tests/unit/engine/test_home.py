@@ -110,7 +110,10 @@ def test_a_catalog_of_a_layout_before_is_brought_up(tmp_path: Path, layout: int)
     import sqlite3
 
     with Engine(tmp_path) as engine:
-        client(engine, resource={"labels": {"a": "b"}})
+        topics = [f"projects/local/topics/{name}" for name in ("newer", "older")]
+        http = client(engine, resource={"labels": {"a": "b"}, "notificationConfigs": [{"pubsubTopic": topics[0]}]})
+        http.post(f"{DATASET}/dicomStores?dicomStoreId=x", json={"notificationConfig": {"pubsubTopic": topics[1]}})
+        http.post(f"{DATASET}/dicomStores?dicomStoreId=y", json={"notificationConfig": {}})
     former = {
         "name": f"{DATASET[4:]}/operations/1234",
         "metadata": {
@@ -134,6 +137,8 @@ def test_a_catalog_of_a_layout_before_is_brought_up(tmp_path: Path, layout: int)
             assert (http.get(STORE).json or {})["labels"] == {"a": "b"}
             assert http.post(f"{STORE}:setIamPolicy", json={"policy": {}}).status_code == 200
             assert http.get(f"/v1/{former['name']}").json == former
+            found = (http.get("/dicomkit/v1/projects/local/topics").json or {})["topics"]
+            assert [topic["name"] for topic in found] == topics
             one = instance()
             store(http, one)
             assert ended(http, http.delete(f"{WEB}/studies/{one.study}"))["metadata"]["counter"] == {"success": "1"}

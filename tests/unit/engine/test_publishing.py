@@ -210,6 +210,22 @@ def test_an_attribute_that_pubsub_would_refuse_is_left_out(engine: Engine, serve
     assert f"/dicomStores/{long}/" in message.data
 
 
+def test_what_waits_is_kept_for_a_month(port: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Not for ever: what Pub/Sub has not taken in 31 days is given up, and said so."""
+    with Engine(tmp_path) as engine:
+        http = client(engine, resource=to(TOPIC))
+        for days in (32, 30):
+            store(http, instance())
+            published = int((time.time() - days * 86_400) * 1e6)
+            with engine.storage.database.write() as connection:
+                connection.execute(
+                    "UPDATE messages SET published = ? WHERE last = (SELECT MAX(last) FROM messages)", (published,)
+                )
+    with Engine(tmp_path) as engine:
+        assert status(Client(engine))["waiting"] == 1
+    assert "1 messages are given up" in caplog.text
+
+
 def test_without_a_pubsub_nothing_waits(tmp_path: Path) -> None:
     """The topic in the home is all there is, and a Pub/Sub that comes later is not sent the past."""
     with Engine(tmp_path) as engine:
@@ -229,6 +245,15 @@ def test_credentials_alone_lead_to_google() -> None:
     made = pubsub.sender(Credentials())  # type: ignore[arg-type]
     assert made is not None
     assert made.args[0] is None
+
+
+def test_sender_without_an_emulator_is_for_google() -> None:
+    """The service's own address; nothing is sent by making it."""
+    from google.auth.credentials import AnonymousCredentials
+
+    sender = pubsub.Sender(None, AnonymousCredentials())
+    assert sender._client.transport.host == "pubsub.googleapis.com:443"
+    sender.close()
 
 
 def test_missing_client_is_said_with_the_command(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
