@@ -23,6 +23,7 @@ from dicomkit.deid.codes import VALUES, safe_code
 from dicomkit.deid.dates import shift_days
 from dicomkit.deid.dummies import BLANK_PDF, dummy, pseudonym
 from dicomkit.deid.marks import mark
+from dicomkit.deid.pixels import clear_beside_samples
 from dicomkit.deid.rules import PATIENT_ID, Rules
 from dicomkit.deid.steps import PreviewRow, Step
 from dicomkit.deid.support import check_supported
@@ -120,6 +121,8 @@ class Deidentifier:
         self._walk(dataset, act, self._recode)
         mark(dataset, self._rules, shifted=self._texts.shifts_dates is not None, burned_in=burned_in)
         dataset.file_meta = self._file_meta(dataset)
+        if self._rules.profile in ("basic", "minimal"):
+            clear_beside_samples(dataset, dataset.file_meta.TransferSyntaxUID)
         dataset.preamble = bytes(128)
 
     def preview(self, dataset: Dataset) -> list[PreviewRow]:

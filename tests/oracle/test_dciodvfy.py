@@ -72,7 +72,5 @@ def test_copy_has_no_error_that_the_original_has_not(tmp_path: Path, name: str, 
 def test_the_checker_finds_what_is_wrong(tmp_path: Path) -> None:
     """A date that is none is an error to it, so that a clean comparison says something."""
     good, bad = file_of(ct_slice()), file_of(ct_slice()).replace(b"20240101", b"00010199")
-    assert any(
-        "Study Date" in line or "StudyDate" in line
-        for line in errors(bad, tmp_path / "b") - errors(good, tmp_path / "g")
-    )
+    new = errors(bad, tmp_path / "bad.dcm") - errors(good, tmp_path / "good.dcm")
+    assert any("Study Date" in line for line in new)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pydicom
 import pytest
@@ -17,6 +19,8 @@ from dicomkit.names import is_uid
 from dicomkit.resources.deidentify_config import DeidentifyConfig
 from tests.unit.deid import planted
 from tests.unit.deid.planted import BASIC, KEY, Marks, part10
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def study() -> list[Dataset]:
@@ -81,6 +85,56 @@ def test_other_process_has_the_same_map() -> None:
     code = "from dicomkit.deid import UidMap; print(UidMap(bytes(range(32)))('1.2.3.4'))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert out.stdout.strip() == UidMap(KEY)("1.2.3.4")
+
+
+LARGE = """
+import io, json, sys
+import pydicom
+from dicomkit.deid import Deidentifier
+from dicomkit.resources.deidentify_config import DeidentifyConfig
+from tests.unit.deid.planted import BASIC, KEY, Marks, part10
+from tests.unit.deid.test_uids import large_study, uids
+deidentifier = Deidentifier(DeidentifyConfig.from_api(BASIC), key=KEY)
+pairs = set()
+for source in large_study(reverse=sys.argv[1] == "reverse"):
+    new = dict(uids(pydicom.dcmread(io.BytesIO(deidentifier.instance(part10(source, Marks()))))))
+    pairs |= {(old, new[path]) for path, old in uids(source) if path in new}
+print(json.dumps(sorted(pairs)))
+"""
+"""De-identifies the study below in a process of its own, and prints its map of UIDs."""
+
+
+def large_study(*, reverse: bool = False) -> Iterator[Dataset]:
+    """300 images of 3 series, each of which refers to two others and to another series."""
+    for number in reversed(range(300)) if reverse else range(300):
+        ds = planted.ct(Marks())
+        ds.SOPInstanceUID, ds.SeriesInstanceUID = f"1.2.3.4.5.3.{number}", f"1.2.3.4.5.2.{number % 3}"
+        targets = []
+        for other in ((number + 1) % 300, (number * 7 + 3) % 300):
+            target = Dataset()
+            target.ReferencedSOPClassUID = ds.SOPClassUID
+            target.ReferencedSOPInstanceUID = f"1.2.3.4.5.3.{other}"
+            targets.append(target)
+        ds.ReferencedImageSequence = Sequence(targets)
+        series = Dataset()
+        series.SeriesInstanceUID = f"1.2.3.4.5.2.{(number + 1) % 3}"
+        ds.ReferencedSeriesSequence = Sequence([series])
+        yield ds
+
+
+def test_two_processes_map_a_large_study_alike() -> None:
+    """Each in its own order; the map is one to one, so that the graph of references stays (check C41)."""
+    maps = []
+    for order in ("forward", "reverse"):
+        out = subprocess.run(
+            [sys.executable, "-c", LARGE, order], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+        )
+        maps.append(json.loads(out.stdout))
+    assert maps[0] == maps[1]
+    old, new = {pair[0] for pair in maps[0]}, {pair[1] for pair in maps[0]}
+    assert len(old) == len(new) == len(maps[0])
+    assert len([uid for uid in old if uid.startswith("1.2.3.4.5.3.")]) == 300
+    assert old & new == {uid for uid in old if uid.startswith("1.2.840.10008.")}
 
 
 def test_other_key_gives_other_uids() -> None:
