@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from werkzeug.wrappers import Request, Response
 
 from dicomkit.engine.routes import Route
-from dicomkit.engine.wire import json_response, number
+from dicomkit.engine.wire import dataset_name, json_response, number
 from dicomkit.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ MAX_MESSAGES = 1_000
 
 def _messages(engine: Engine, request: Request, project: str, topic: str) -> Response:
     """``GET ...:messages?after=ID&since=TIME&maxMessages=N``: messages after the one with this id, oldest first."""
+    dataset_name(project, "-", "-")  # checks the project
     limit = number(request, "maxMessages") or MAX_MESSAGES
     found = engine.notifications.messages(
         f"projects/{project}/topics/{topic}",
@@ -43,6 +44,7 @@ def _time(text: str) -> datetime | None:
 
 
 def _list(engine: Engine, request: Request, project: str) -> Response:
+    dataset_name(project, "-", "-")  # checks the project
     return json_response(request, {"topics": engine.notifications.topics(project)})
 
 
