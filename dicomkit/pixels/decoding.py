@@ -25,6 +25,7 @@ __all__ = ["decode_frame", "photometric_of"]
 
 Array = npt.NDArray[Any]
 
+_END_OF_IMAGE = b"\xff\xd9"
 _DAMAGED = "the compressed frame is damaged: it cannot be decoded"
 
 
@@ -40,7 +41,7 @@ def photometric_of(syntax: str, layout: Layout) -> str:
         return "RGB"
     if syntax in JXL and layout.photometric == "YBR_FULL_422":
         return "RGB"
-    return "YBR_FULL" if layout.is_subsampled else layout.photometric
+    return "YBR_FULL" if layout.photometric == "YBR_FULL_422" else layout.photometric
 
 
 def decode_frame(syntax: str, data: bytes, layout: Layout) -> Array:
@@ -109,12 +110,17 @@ def _decoder(syntax: str) -> Callable[[bytes, Header, Layout], Any]:
     if syntax in JPEG:
         return jpeg
     if syntax in JLS:
-        return lambda data, header, layout: imagecodecs.jpegls_decode(data)
+        return lambda data, header, layout: imagecodecs.jpegls_decode(_ended(data))
     if syntax in J2K or syntax in HT:
         # OpenJPEG reads HTJ2K as well; OpenJPH, which writes it here, dies of damaged streams.
         return lambda data, header, layout: imagecodecs.jpeg2k_decode(data, planar=False, numthreads=1)
     # The first image only: JPEG XL has animations.
     return lambda data, header, layout: imagecodecs.jpegxl_decode(data, 0, keeporientation=True, numthreads=1)
+
+
+def _ended(data: bytes) -> bytes:
+    """JPEG-LS with the marker of its end: CharLS takes seconds to find out that a stream without it is cut."""
+    return data if _END_OF_IMAGE in data[-16:] else data + _END_OF_IMAGE
 
 
 def _rle(data: bytes, layout: Layout) -> Array:
@@ -150,9 +156,10 @@ def _deflated(data: bytes, layout: Layout) -> Array:
 
     engine = zlib.decompressobj(-15)
     try:
-        raw = engine.decompress(data, layout.frame_bytes + 1)
+        raw = engine.decompress(data, layout.frame_bytes + 2)
     except zlib.error:
         raise FailedPrecondition(_DAMAGED) from None
-    if not layout.frame_bytes <= len(raw) <= layout.frame_bytes + 1:
+    # A frame of an odd length may have been padded.
+    if not engine.eof or not layout.frame_bytes <= len(raw) <= layout.frame_bytes + 1:
         raise FailedPrecondition("a deflated frame has another size than the image says")
     return frame_array(raw[: layout.frame_bytes], layout)

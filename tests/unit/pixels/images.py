@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian, MultiFrameGrayscaleWordSecondaryCaptureImageStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, MultiFrameGrayscaleWordSecondaryCaptureImageStorage, RLELossless
 
 from tests.contract.instances import ROOT
 
@@ -77,8 +78,20 @@ def part10(ds: Dataset, syntax: str = ExplicitVRLittleEndian) -> bytes:
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = syntax
     buffer = io.BytesIO()
+    known = UID(syntax).is_transfer_syntax
+    if not known:
+        # One that pydicom 3.0 has no name for; it is put in afterwards.
+        ds.file_meta.TransferSyntaxUID = RLELossless
     pydicom.dcmwrite(buffer, ds, enforce_file_format=True)
-    return buffer.getvalue()
+    data = buffer.getvalue()
+    if known:
+        return data
+    at = data.index(b"\x02\0\x10\0UI")
+    old = 8 + int.from_bytes(data[at + 6 : at + 8], "little")
+    value = syntax.encode() + b"\0" * (len(syntax) % 2)
+    length = int.from_bytes(data[140:144], "little") + 8 + len(value) - old
+    new = b"\x02\0\x10\0UI" + struct.pack("<H", len(value)) + value
+    return data[:140] + struct.pack("<I", length) + data[144:at] + new + data[at + old :]
 
 
 def sequence(**values: Any) -> Sequence:
