@@ -76,7 +76,7 @@ class TopicRow(NamedTuple):
 
     key: int
     name: str
-    count: int
+    kept: int
     """Messages that are kept."""
     waiting: int
     """Those of them that are not forwarded yet."""
@@ -146,7 +146,7 @@ def changes_of(
             (key,),
         ).fetchone()
         if row is not None:
-            yield Change(*row, before.get(key))
+            yield Change._make((*row, before.get(key)))
 
 
 # What a topic is asked

@@ -231,7 +231,7 @@ class Notifications:
         return [
             {
                 "name": row.name,
-                "messages": row.count,
+                "messages": row.kept,
                 "waiting": row.waiting,
                 "delivered": row.delivered,
                 "oldestWaitingTime": None if row.oldest_waiting is None else moment(row.oldest_waiting),

@@ -67,7 +67,8 @@ class Sender:
         import grpc
         from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
 
-        self._client = PublisherClient(transport=PublisherGrpcTransport(channel=grpc.insecure_channel(host)))
+        channel = grpc.insecure_channel(host)  # type: ignore[no-untyped-call]
+        self._client = PublisherClient(transport=PublisherGrpcTransport(channel=channel))
 
     def publish(self, topic: str, messages: Sequence[Outgoing], timeout_s: float) -> None:
         """Publish *messages*, of which there are at most :data:`MAX_MESSAGES`, in their order.
