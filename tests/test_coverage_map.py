@@ -28,6 +28,9 @@ HOLES: dict[str, str] = {}
 """Methods that the engine answers with 501, and why. One that gets a handler has to leave this table."""
 
 VERBS: dict[str, str] = {
+    "list": "Dataset.locations",
+    "datasets.list": "Dataset.datasets",
+    "datasets.patch": "Dataset.patch",
     "datasets.create": "connect",
     "datasets.get": "connect",
     "datasets.deidentify": "Dataset.deidentify",
@@ -77,9 +80,6 @@ _RAW = "by Dataset.session: "
 
 NO_VERB: dict[str, str] = {
     "get": f"{_RAW}a location is a part of the name that connect takes",
-    "list": f"{_RAW}a location is a part of the name that connect takes",
-    "datasets.list": f"{_RAW}a Dataset is one dataset",
-    "datasets.patch": f"{_RAW}no frame depends on a dataset's time zone",
     "datasets.delete": f"{_RAW}too much to lose by one call",
     f"{_STORES}.studies.storeInstances": "Store.upload takes instances of any study, which is the wider method",
     f"{_STORES}.studies.retrieveStudy": _BY_INSTANCE,

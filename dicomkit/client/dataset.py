@@ -20,10 +20,12 @@ from dicomkit.client.operations import operations_frame
 from dicomkit.client.paging import resources
 from dicomkit.client.rest import Rest, quote_path
 from dicomkit.client.store import NotificationConfigLike, Store, notification_configs_from
+from dicomkit.client.surroundings import Surroundings
 from dicomkit.errors import DeadlineExceeded, NotFound, PermissionDenied
 from dicomkit.frames.columns import STORES
 from dicomkit.frames.tables import table
 from dicomkit.names import DatasetName, check_id
+from dicomkit.resources import Dataset as DatasetResource
 from dicomkit.resources import DicomStore, StreamConfigLike, stream_configs_from
 from dicomkit.resources import Operation as OperationResource
 from dicomkit.resources.deidentify_profile import DeidentifyConfigLike, deidentify_fields
@@ -33,7 +35,7 @@ from dicomkit.resources.label_filter import LabelFilter
 __all__ = ["Dataset", "create_if_missing"]
 
 
-class Dataset(AccessControl, Topics):
+class Dataset(AccessControl, Topics, Surroundings):
     """A dataset on a server, or in a folder of this machine. ``dicomkit.connect`` makes it.
 
     Parameters
@@ -176,6 +178,27 @@ class Dataset(AccessControl, Topics):
         """
         self._rest.json("DELETE", quote_path(str(self._name.store(store_id))))
 
+    def patch(self, *, time_zone: str) -> Dataset:
+        """Change the dataset, and return it; :meth:`datasets` shows how it is.
+
+        Parameters
+        ----------
+        time_zone
+            IANA name of the time zone for times that say none, as ``"America/New_York"``; ``""`` is UTC.
+
+        Raises
+        ------
+        InvalidArgument
+            There is no such time zone.
+
+        Notes
+        -----
+        Healthcare API ``datasets.patch``.
+        """
+        body = DatasetResource(time_zone=time_zone).to_api()
+        self._rest.json("PATCH", self._path, body=body, params={"updateMask": ",".join(body)})
+        return self
+
     def deidentify(self, to: str, *, config: DeidentifyConfigLike = "basic") -> Operation:
         """Have the server make a new dataset with de-identified copies of all stores; returns the operation at once.
 
@@ -183,6 +206,7 @@ class Dataset(AccessControl, Topics):
         ----------
         to
             The new dataset, which must not exist yet: its id beside this one, or its whole name in the same location.
+            ``dicomkit.connect(..., dataset=to)`` opens it.
         config
             As for ``Store.deidentify``.
 

@@ -1,9 +1,11 @@
 """Typed DataFrames: the columns as data, and the ways to them from DICOM JSON, from plain rows and from BigQuery."""
 
 from dicomkit.frames.columns import (
+    DATASETS,
     DEIDENTIFY_PREVIEW,
     IAM,
     INSTANCES,
+    LOCATIONS,
     MESSAGES,
     METRICS,
     OPERATION_ERRORS,
@@ -24,9 +26,11 @@ from dicomkit.frames.persons import person_name
 from dicomkit.frames.tables import table
 
 __all__ = [
+    "DATASETS",
     "DEIDENTIFY_PREVIEW",
     "IAM",
     "INSTANCES",
+    "LOCATIONS",
     "MESSAGES",
     "METRICS",
     "OPERATIONS",

@@ -30,9 +30,11 @@ from functools import cache
 from dicomkit.dicom.dictionary import keyword_of, tag_of, vm_of, vr_of
 
 __all__ = [
+    "DATASETS",
     "DEIDENTIFY_PREVIEW",
     "IAM",
     "INSTANCES",
+    "LOCATIONS",
     "MESSAGES",
     "METRICS",
     "OPERATIONS",
@@ -168,6 +170,20 @@ UPLOAD: tuple[Column, ...] = (
     Column(name="size_bytes", dtype=INTEGER, unit="B", line="Size of what was sent."),
 )
 """An upload: one row per file, in the order of the sources."""
+
+LOCATIONS: tuple[Column, ...] = (
+    Column(name="id", dtype=TEXT, line="Id of the location, e.g. us-central1."),
+    Column(name="name", dtype=TEXT, line="Resource name."),
+    Column(name="display_name", dtype=TEXT, line="What people call it; missing where the server does not say."),
+)
+"""The locations of a project."""
+
+DATASETS: tuple[Column, ...] = (
+    Column(name="id", dtype=TEXT, line="Id of the dataset in its location."),
+    Column(name="name", dtype=TEXT, line="Resource name, which dicomkit.connect takes."),
+    Column(name="time_zone", dtype=TEXT, line="IANA name of its time zone."),
+)
+"""The datasets of a location."""
 
 STORES: tuple[Column, ...] = (
     Column(name="id", dtype=TEXT, line="Id of the store in its dataset."),

@@ -26,6 +26,7 @@ from dicomkit.errors import (
     Unavailable,
     to_body,
 )
+from dicomkit.frames import DATASETS, LOCATIONS
 from tests.conftest import served
 from tests.contract.instances import ct_slice
 
@@ -221,3 +222,28 @@ def test_card_and_repr_say_where_it_is(conn: dk.Dataset) -> None:
     card = conn._repr_html_()
     assert "default" in card
     assert "closed" in card
+
+
+def test_datasets_around_are_a_frame(conn: dk.Dataset) -> None:
+    """All of the location, with their time zones; the names are what connect takes."""
+    location = conn.name.partition("/datasets/")[0]
+    for id_ in ("research", "archive"):
+        made = conn.session.post(f"{conn.base_url}/{location}/datasets", params={"datasetId": id_}, json={})
+        assert made.status_code == 200
+    assert conn.patch(time_zone="America/New_York") is conn
+    frame = conn.datasets()
+    assert [(c.name, c.dtype) for c in DATASETS] == [(name, str(dtype)) for name, dtype in frame.dtypes.items()]
+    assert frame["id"].tolist() == ["archive", "default", "research"]
+    assert frame["name"][1] == conn.name
+    assert frame["time_zone"].tolist() == ["UTC", "America/New_York", "UTC"]
+    conn.patch(time_zone="")
+    assert conn.datasets()["time_zone"].unique().tolist() == ["UTC"]
+    with pytest.raises(InvalidArgument, match="timeZone"):
+        conn.patch(time_zone="Mars/Olympus")
+
+
+def test_locations_are_a_frame(conn: dk.Dataset) -> None:
+    """At least the one of this dataset."""
+    frame = conn.locations()
+    assert [(c.name, c.dtype) for c in LOCATIONS] == [(name, str(dtype)) for name, dtype in frame.dtypes.items()]
+    assert frame["name"].tolist() == [conn.name.partition("/datasets/")[0]]
