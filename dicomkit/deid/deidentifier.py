@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -268,6 +269,7 @@ def _tag8(tag: int) -> str:
     return f"{tag:08X}"
 
 
+@lru_cache(maxsize=10_000)
 def _name(tag: BaseTag) -> str:
     return (None if is_private(_tag8(tag)) else keyword_of(_tag8(tag))) or f"({tag.group:04X},{tag.element:04X})"
 

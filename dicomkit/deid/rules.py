@@ -77,6 +77,10 @@ _LEAVES = TEXT_VRS | {"AS", "DA", "DT", "TM", "UR", "OB", "OW", "UN"}
 """VRs that can hold words or dates."""
 
 
+_MEMORY = 10_000
+"""Decisions that are remembered: instances of a store are alike."""
+
+
 def table_action(tag: str) -> str | None:
     """Action code of PS3.15 table E.1-1, as ``"X/Z"``; ``None`` for an attribute that it doesn't name."""
     if is_private(tag) or tag.startswith("50"):
@@ -143,6 +147,7 @@ class Rules:
             self._tags |= frozenset(REQUIRED_ATTRIBUTES) | {tag_of(keyword) for keyword in MINIMAL_KEYWORDS}
         self.skip_ids = bool(config.skip_id_redaction)
         self._transformations = transformations
+        self._decided: dict[tuple[str, str, bool], Step] = {}
 
     def decide(self, tag: str, vr: str, *, cleaned: bool = False) -> Step:
         """What happens to an attribute.
@@ -154,6 +159,15 @@ class Rules:
         cleaned
             The attribute lies in a sequence whose content is replaced.
         """
+        key = (tag, vr, cleaned)
+        step = self._decided.get(key)
+        if step is None:
+            if len(self._decided) >= _MEMORY:
+                self._decided.clear()  # whoever wrote the files chose the tags
+            step = self._decided[key] = self._decide(tag, vr, cleaned)
+        return step
+
+    def _decide(self, tag: str, vr: str, cleaned: bool) -> Step:
         if tag.endswith("0000"):
             return Step("remove", "group length, which no longer holds")
         if tag == "FFFCFFFC":
