@@ -26,7 +26,7 @@ from dicomkit.engine.persistence.warehouse_types import (
     quote,
 )
 
-__all__ = ["RowsDoNotFit", "append", "read_rows"]
+__all__ = ["Appender", "RowsDoNotFit", "append", "read_rows"]
 
 _FORMS = {
     # RE2. What DuckDB would take beyond these ("infinity", "epoch", a year of five digits) is no value in BigQuery.
@@ -96,6 +96,34 @@ def append(cursor: Cursor, entry: TableEntry, rows: pa.Table, *, typed: bool = F
         raise RowsDoNotFit from error
     finally:
         cursor.unregister("__dk_batch")
+
+
+class Appender:
+    """Inserts the batches of one transaction into a table, and keeps none of them.
+
+    What :func:`append` makes known to DuckDB by a name is held until the transaction ends, since a rollback could need
+    it; that is nothing where one batch is the transaction, and all of a file where a load is.
+
+    Parameters
+    ----------
+    typed
+        Values have Arrow's own types, as for :func:`append`.
+    """
+
+    def __init__(self, cursor: Cursor, entry: TableEntry, *, typed: bool = False) -> None:
+        self._cursor = cursor
+        self._entry = entry
+        cursor.execute(f"SELECT * FROM {entry.physical} LIMIT 0")  # noqa: S608 - our name
+        values = {field["name"].lower(): quote(field["name"]) if typed else _value(field) for field in entry.fields}
+        # By place, hence in the order of the table itself, which a schema need not have.
+        self._values = ", ".join(values.get(name.lower(), "NULL") for name, *_ in cursor.description or ())
+
+    def append(self, rows: pa.Table) -> None:
+        """Insert a batch; raises what :func:`append` raises."""
+        try:
+            self._cursor.from_arrow(rows).project(self._values).insert_into(self._entry.physical)
+        except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
+            raise RowsDoNotFit from error
 
 
 def _value(field: Field) -> str:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from dicomkit.engine.persistence.warehouse import Cursor, Warehouse
 from dicomkit.engine.persistence.warehouse_catalog import Catalog, TableEntry
-from dicomkit.engine.persistence.warehouse_rows import RowsDoNotFit, append
+from dicomkit.engine.persistence.warehouse_rows import Appender, RowsDoNotFit
 from dicomkit.engine.persistence.warehouse_types import Field
 from dicomkit.engine.services.bigquery_errors import already_exists, invalid, job_error, not_found, table_name
 from dicomkit.engine.services.bigquery_load_options import CSV, JSON, PARQUET, LoadOptions
@@ -139,11 +139,12 @@ class Loads:
             outcome.rows = outcome.output_bytes = 0
             if options.write == "WRITE_EMPTY" and old is not None and _has_rows(cursor, entry):
                 raise already_exists("Table", table_name(reference))
+            appender = Appender(cursor, entry, typed=file.typed)
             for batch in file.batches(entry.fields, bad, careful=careful):
                 if stopped():
                     raise job_error({"reason": "stopped", "message": "Job execution was cancelled"})
                 if batch.num_rows:
-                    append(cursor, entry, batch, typed=file.typed)
+                    appender.append(batch)
                 outcome.rows += batch.num_rows
                 outcome.output_bytes += batch.nbytes
             if name is not None:
