@@ -22,7 +22,6 @@ from dicomkit.engine.handlers.dicomweb_answers import (
     multipart,
     names,
 )
-from dicomkit.engine.persistence.index_lookup import StoredInstance
 from dicomkit.engine.routes import Route
 from dicomkit.engine.services.renderings import frame_numbers
 from dicomkit.errors import InvalidArgument
@@ -70,19 +69,17 @@ def _rendered(
         ranked = accept.ranked(offers)
         if not ranked:
             raise accept.refusal(offers)
-        picture = partial(_picture, engine, item, ranked[0].media, viewport)
+        media = ranked[0].media
+        made = engine.renderings.all_rendered(item, numbers, media, viewport)
         if ranked[0].multipart:
-            parts = [AnswerPart(ranked[0].media, partial(picture, number)) for number in numbers]
-            return multipart(parts, ranked[0].media, found.hold)
-        body = b"".join(picture(numbers[0]))
+            return multipart([AnswerPart(media, partial(_next, made)) for _ in numbers], media, found.hold)
+        body = next(made)
         found.hold.close()
-        return Response(body, content_type=ranked[0].media)
+        return Response(body, content_type=media)
 
 
-def _picture(
-    engine: Engine, item: StoredInstance, media: str, viewport: Viewport | None, number: int
-) -> Iterator[bytes]:
-    yield engine.renderings.rendered(item, number, media, viewport)
+def _next(made: Iterator[bytes]) -> Iterator[bytes]:
+    yield next(made)
 
 
 def _viewport(request: Request) -> Viewport | None:

@@ -6,6 +6,7 @@ DICOM PS3.18 sections 8.7 and 10.4, edition 2025b.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -83,7 +84,7 @@ def _retrieve(
 
 
 def _answer(engine: Engine, request: Request, found: Found, offer: Offer) -> Response:
-    parts = [_part(engine, item, offer.syntax or "*") for item in found.items]
+    parts = _parts(engine, found.items, offer.syntax or "*")
     if offer.multipart:
         return multipart(parts, DICOM, found.hold)
     (item,), (part,) = found.items, parts
@@ -93,13 +94,24 @@ def _answer(engine: Engine, request: Request, found: Found, offer: Offer) -> Res
     return Response(started(part.chunks(), found.hold), content_type=part.content_type, direct_passthrough=True)
 
 
-def _part(engine: Engine, item: StoredInstance, syntax: str) -> AnswerPart:
-    """The instance as it was stored, where that is the syntax, or transcoded when its turn comes."""
-    if syntax in ("*", item.transfer_syntax):
-        content_type = f"{DICOM}; transfer-syntax={item.transfer_syntax}"
-        return AnswerPart(content_type, partial(engine.retrieve.chunks, item), item.place.length)
-    content_type = f"{DICOM}; transfer-syntax={syntax}"
-    return AnswerPart(content_type, partial(engine.renderings.transcoded, item, syntax))
+def _parts(engine: Engine, items: Sequence[StoredInstance], syntax: str) -> list[AnswerPart]:
+    """The instances as they were stored, where that is the syntax, or transcoded when their turn comes."""
+    others = [item for item in items if syntax not in ("*", item.transfer_syntax)]
+    transcoded = engine.renderings.all_transcoded(others, syntax)
+
+    def following() -> Iterator[bytes]:
+        yield next(transcoded)
+
+    return [
+        AnswerPart(f"{DICOM}; transfer-syntax={syntax}", following)
+        if syntax not in ("*", item.transfer_syntax)
+        else AnswerPart(
+            f"{DICOM}; transfer-syntax={item.transfer_syntax}",
+            partial(engine.retrieve.chunks, item),
+            item.place.length,
+        )
+        for item in items
+    ]
 
 
 def _delete(

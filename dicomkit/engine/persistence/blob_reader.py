@@ -166,8 +166,8 @@ class BlobReader:
 
         What was found right is not read again for that: nothing writes over it while the folder is open.
         """
+        file = self._open(place.segment)
         if place not in self._verified:
-            file = self._open(place.segment)
             for _ in self._checked(file, place, sha256):
                 pass
 

@@ -9,10 +9,13 @@ Source: DICOM PS3.18 section 10.4, edition 2025b; "DICOM conformance statement" 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
 
 from dicomkit import pixels
 from dicomkit.engine.persistence.index_lookup import StoredInstance
+from dicomkit.engine.services.ahead import ahead
 from dicomkit.engine.services.pixel_workers import PixelWorkers
 from dicomkit.engine.services.retrieve import Retrieve
 from dicomkit.errors import InvalidArgument, NotFound
@@ -24,6 +27,8 @@ __all__ = ["Renderings", "frame_numbers"]
 _LIST = re.compile(r"[1-9][0-9]{0,8}(?:,[1-9][0-9]{0,8})*")
 _BATCH_BYTES = 8 << 20
 _BATCH_FRAMES = 64
+
+_T = TypeVar("_T")
 
 
 def frame_numbers(text: str) -> list[int]:
@@ -65,15 +70,19 @@ class Renderings:
         NotAcceptable, FailedPrecondition
             The instance cannot be had in it; the message says why.
         """
-        return self._workers.transcode(self._retrieve.source(item), transfer_syntax)
+        return self._of(item, lambda source: self._workers.transcode(source, transfer_syntax))
 
     def transcoded(self, item: StoredInstance, transfer_syntax: str) -> Iterator[bytes]:
         """The same, made when it is asked for."""
         yield self.transcode(item, transfer_syntax)
 
+    def all_transcoded(self, items: Sequence[StoredInstance], transfer_syntax: str) -> Iterator[bytes]:
+        """The same of several instances, the next ones made while one is sent."""
+        return ahead(partial(self.transcode, item, transfer_syntax) for item in items)
+
     def frame_count(self, item: StoredInstance) -> int:
         """How many frames the instance has; ``FailedPrecondition`` when it is no image."""
-        return pixels.frame_count(self._retrieve.source(item))
+        return self._of(item, pixels.frame_count)
 
     def check_frames(self, item: StoredInstance, numbers: Sequence[int]) -> None:
         """Raise ``NotFound`` for a frame that the instance does not have."""
@@ -96,17 +105,20 @@ class Renderings:
         NotAcceptable, FailedPrecondition
             The frames cannot be had in it; the message says why.
         """
-        source = self._retrieve.source(item)
         stored = item.transfer_syntax
         is_cut = transfer_syntax in ("*", stored) or (transfer_syntax in NATIVE and stored in NATIVE)
-        make = pixels.frame_bytes if is_cut else self._workers.frame_bytes
-        first, count = 0, 1
-        while first < len(numbers):
-            made = make(source, numbers[first : first + count], transfer_syntax=transfer_syntax)
-            first += count
-            # A frame tells how large the others are.
-            count = max(1, min(_BATCH_FRAMES, _BATCH_BYTES // max(1, len(made[-1]))))
-            yield from made
+        cut = pixels.frame_bytes if is_cut else self._workers.frame_bytes
+
+        def made(part: Sequence[int]) -> list[bytes]:
+            return self._of(item, lambda source: cut(source, part, transfer_syntax=transfer_syntax))
+
+        (first,) = made(numbers[:1])
+        yield first
+        # A frame tells how large the others are.
+        count = max(1, min(_BATCH_FRAMES, _BATCH_BYTES // max(1, len(first))))
+        calls = (partial(made, numbers[at : at + count]) for at in range(1, len(numbers), count))
+        for batch in (call() for call in calls) if is_cut else ahead(calls):
+            yield from batch
 
     def rendered(self, item: StoredInstance, number: int, media_type: str, viewport: Viewport | None) -> bytes:
         """A frame as a picture.
@@ -116,5 +128,19 @@ class Renderings:
         NotAcceptable, FailedPrecondition, InvalidArgument
             The frame cannot be shown, or not so; the message says why.
         """
-        source = self._retrieve.source(item)
-        return self._workers.render(source, number, media_type=media_type, viewport=viewport)
+        render = partial(self._workers.render, frame=number, media_type=media_type, viewport=viewport)
+        return self._of(item, render)
+
+    def all_rendered(
+        self, item: StoredInstance, numbers: Sequence[int], media_type: str, viewport: Viewport | None
+    ) -> Iterator[bytes]:
+        """Several frames as pictures, the next ones made while one is sent."""
+        return ahead(partial(self.rendered, item, number, media_type, viewport) for number in numbers)
+
+    def _of(self, item: StoredInstance, make: Callable[[pixels.Source], _T]) -> _T:
+        """What *make* makes of the bytes of the instance, wherever they are now."""
+        try:
+            return make(self._retrieve.source(item))
+        except NotFound:
+            # Where nothing holds the file, the instance may have moved out of it just then.
+            return make(self._retrieve.source(item))
