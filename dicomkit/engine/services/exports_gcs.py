@@ -10,8 +10,9 @@ Source: Cloud Healthcare API v1, ``GoogleCloudHealthcareV1DicomGcsDestination``.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import NamedTuple, TypeVar
 
@@ -22,7 +23,7 @@ from dicomkit.engine.services.buckets import Buckets
 from dicomkit.engine.services.filter_config import selected
 from dicomkit.engine.services.renderings import Renderings
 from dicomkit.engine.services.retrieve import Retrieve, Target
-from dicomkit.engine.services.task import Stopped, Task
+from dicomkit.engine.services.task import Cancelled, Stopped, Task
 from dicomkit.errors import ApiError, DicomFormatError, InvalidArgument, NotFound
 from dicomkit.names import DicomStoreName
 from dicomkit.resources.export_request import RAW, ExportDicomDataRequest, ExportFormat
@@ -31,6 +32,9 @@ from dicomkit.resources.gcs import GcsUri
 __all__ = ["GcsExport"]
 
 _T = TypeVar("_T")
+
+Check = Callable[[], None]
+"""Raises ``Stopped`` in a thread that is to stop."""
 
 THREADS = 4
 """Instances that are copied at a time: a disk, and more so a network, keeps one waiting."""
@@ -153,24 +157,33 @@ class GcsExport:
         progress = _Progress(task, store, left=len(items))
         threads = THREADS if form.is_as_stored else PIXEL_THREADS
         pool = ThreadPoolExecutor(threads, thread_name_prefix="dicomkit-export")
+        is_over = threading.Event()
+
+        def check() -> None:
+            task.check()
+            if is_over.is_set():
+                raise Cancelled
+
         try:
             for item in items:
                 while progress.is_full:
                     progress.settle()
                 task.check()
-                progress.add(item, pool.submit(self._export, task, store, folder, form, item))
+                progress.add(item, pool.submit(self._export, check, store, folder, form, item))
             while progress.waiting:
                 progress.settle()
         except Stopped:
-            # What runs stops at its next look at the task, and leaves no object behind; what is done is counted.
+            # What was written by then is counted.
             pool.shutdown(wait=False, cancel_futures=True)
             progress.settle_done()
             raise
         finally:
+            # What still runs stops at its next check, and leaves no object behind.
+            is_over.set()
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _export(
-        self, task: Task, store: DicomStoreName, folder: GcsUri, form: ExportFormat, item: SelectedInstance
+        self, check: Check, store: DicomStoreName, folder: GcsUri, form: ExportFormat, item: SelectedInstance
     ) -> None:
         """Write the objects of one instance; runs in a thread of the pool.
 
@@ -181,14 +194,14 @@ class GcsExport:
         """
         uri = folder.below(f"{item.study_uid}/{item.series_uid}/{item.uid}")
         if form.is_as_stored:
-            self._write(task, uri, form.extension, self._retrieve.chunks(item.stored))
+            self._write(check, uri, form.extension, self._retrieve.chunks(item.stored))
             return
         # Its file stays although the instance may be moved: another process may be reading it.
         found = self._retrieve.held(store, Target(item.study_uid, item.series_uid, item.uid))
         try:
             for ending, pieces in _readable(self._objects(form, found.items[0])):
-                task.check()
-                self._write(task, uri, ending, pieces)
+                check()
+                self._write(check, uri, ending, pieces)
         finally:
             found.hold.close()
 
@@ -210,13 +223,13 @@ class GcsExport:
         for ending in endings:
             yield _Object(ending, (next(frames),))
 
-    def _write(self, task: Task, instance: GcsUri, ending: str, pieces: Iterable[bytes]) -> None:
+    def _write(self, check: Check, instance: GcsUri, ending: str, pieces: Iterable[bytes]) -> None:
         gone: NotFound | None = None
         try:
             with self._buckets.writer(GcsUri(instance.bucket, instance.object + ending)) as stream:
                 try:
                     for piece in _readable(pieces):
-                        task.check()
+                        check()
                         stream.write(piece)
                 except NotFound as exc:
                     gone = exc
