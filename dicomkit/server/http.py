@@ -77,6 +77,9 @@ class Server(TcpWSGIServer):
         self.gate = gate
         self.spool = spool
         self._stopping = threading.Event()
+        # Of the thread itself too: a signal's handler runs in the middle of whatever the main thread does.
+        self._waking = threading.RLock()
+        self._is_over = False
         self._host = host
         adjustments = {
             "threads": threads,
@@ -133,7 +136,15 @@ class Server(TcpWSGIServer):
         for channel in list(self.active_channels.values()):
             channel.handle_close()
         self.task_dispatcher.shutdown()
-        self.trigger.close()
+        with self._waking:
+            self._is_over = True
+            self.trigger.close()
+
+    def pull_trigger(self) -> None:
+        """Wake :meth:`run`; when it has ended its pipe is closed, and the number may be another file's."""
+        with self._waking:
+            if not self._is_over:
+                super().pull_trigger()
 
     def _turn(self, timeout_s: float) -> None:
         wasyncore.loop(timeout=timeout_s, use_poll=True, map=self._map, count=1)

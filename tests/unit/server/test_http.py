@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import logging
+import os
 import socket
 import tempfile
 import threading
@@ -351,3 +352,13 @@ def test_stop_finishes_what_was_begun(app: App, gate: Gate) -> None:
     assert received.startswith(b"HTTP/1.1 200")
     assert b"Connection: close" in received
     assert received.endswith(b"\r\n\r\n0")
+
+
+def test_stopping_what_has_ended_touches_no_file(tmp_path: Path) -> None:
+    """The number of the pipe that wakes the server may be another file's by then."""
+    server = Server(lambda _environ, _start: [], gate=Gate(lambda _token: OWNER, hosts=LOOPBACK), spool=tmp_path)
+    server.stop()
+    server.run()
+    with (tmp_path / "other").open("wb") as other, (tmp_path / "more").open("wb") as more:
+        server.stop()
+        assert (os.fstat(other.fileno()).st_size, os.fstat(more.fileno()).st_size) == (0, 0)
