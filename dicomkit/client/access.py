@@ -37,8 +37,8 @@ class AccessControl(NamedResource):
     def iam(self) -> pd.DataFrame:
         """Who has which role here: one row for each member of a role, columns ``frames.IAM``.
 
-        What is inherited from above (a store's dataset, the project) is not in it. A dicomkit engine keeps policies and
-        does not deny anybody anything by them: whoever reaches it is its owner.
+        What is inherited from above (a store's dataset, the project) is not in it. ``dicomkit serve`` with a file of
+        principals does as the policies say; whoever opens a folder, or has the server's own token, is the owner.
 
         Notes
         -----
