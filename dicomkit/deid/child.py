@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import sys
 import warnings
 from typing import BinaryIO
@@ -21,6 +22,9 @@ __all__ = ["FAILED", "MEMORY_BYTES", "OK", "main", "read_block", "settings", "wr
 
 MEMORY_BYTES = 6 << 30
 """Address space that the process may use, where the system can limit it."""
+
+ORPHAN_S = 600
+"""How long one request may take when nobody is left to end the process before; the system ends it then."""
 
 OK, FAILED = b"+", b"-"
 """How the block of an answer begins."""
@@ -66,6 +70,7 @@ def main() -> None:
     deidentifier = Deidentifier(DeidentifyConfig.from_api(given["config"]), key=base64.b64decode(given["key"]))
     write_block(answers, OK)
     while (data := read_block(requests)) is not None:
+        _set_alarm(ORPHAN_S)
         try:
             if given["preview"]:
                 result = json.dumps(deidentifier.preview_of(data)).encode()
@@ -79,6 +84,12 @@ def main() -> None:
             write_block(answers, FAILED, f"the instance cannot be rewritten ({type(error).__name__})".encode())
         else:
             write_block(answers, OK, result)
+        _set_alarm(0)
+
+
+def _set_alarm(seconds: int) -> None:
+    if hasattr(signal, "alarm"):  # not on Windows
+        signal.alarm(seconds)
 
 
 def _limit_memory() -> None:

@@ -12,9 +12,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import BinaryIO, cast
 
 from dicomkit.deid.child import OK, read_block, write_block
@@ -56,20 +57,33 @@ class Children:
     def __init__(self, module: str, first: bytes, *, count: int, limit_s: float) -> None:
         self._module = module
         self._first = first
+        self._count = count
         self._limit_s = limit_s
         self._local = threading.local()
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[bytes]] = set()
         self._closed = False
-        # A thread per process, blocked in its pipes: whoever waits for it can kill the process at any time.
-        self._threads = ThreadPoolExecutor(count, thread_name_prefix="dicomkit-children")
+        # A thread per process, blocked in its pipes: whoever waits for it can kill the process at any time. They are
+        # no executor's: those are waited for at the end of the interpreter, before anybody can stop them.
+        self._queue: SimpleQueue[tuple[bytes, Future[bytes]] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
 
     def submit(self, request: bytes) -> Future[bytes]:
         """Have one request answered.
 
-        The future raises ``DicomFormatError`` when the child says that it cannot be done, takes too long, or dies.
+        The future raises ``DicomFormatError`` when the child says that it cannot be done, takes too long, or dies, and
+        ``Unavailable`` when no child can be started.
         """
-        return self._threads.submit(self._answer, request)
+        future: Future[bytes] = Future()
+        with self._lock:
+            if self._closed:
+                raise Unavailable("the work is being stopped")
+            self._queue.put((request, future))
+            if len(self._threads) < self._count:
+                thread = threading.Thread(target=self._run, name="dicomkit-children", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+        return future
 
     def close(self) -> None:
         """End all of them at once, whatever they are doing."""
@@ -77,17 +91,34 @@ class Children:
             self._closed = True
             for process in self._running:
                 process.kill()
-        self._threads.shutdown(cancel_futures=True)
-        with self._lock:
-            for process in self._running:
-                _bury(process)
-            self._running.clear()
+        with suppress(Empty):
+            while (left := self._queue.get_nowait()) is not None:
+                left[1].cancel()
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join()
+        for process in self._running:
+            _bury(process)
+        self._running.clear()
 
     def __enter__(self) -> Children:
         return self
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+    def _run(self) -> None:
+        while (work := self._queue.get()) is not None:
+            request, future = work
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                answer = self._answer(request)
+            except Exception as error:  # noqa: BLE001 - for whoever waits for it
+                future.set_exception(error)
+            else:
+                future.set_result(answer)
 
     def _answer(self, request: bytes) -> bytes:
         process = self._process()

@@ -254,3 +254,15 @@ def test_neighbours_swallowed_by_a_number_go() -> None:
     end = data.index(b"\x40\x00\x75\x02SQ", at)
     swallowed = data[: at + 6] + (end - at - 8).to_bytes(2, "little") + data[at + 8 :]
     assert marks.found_in(basic().instance(swallowed)) == []
+
+
+def test_dates_that_the_table_does_not_name_are_dummies_or_move() -> None:
+    """The day of a review tells when the patient was there, as any other date does."""
+    source = planted.ct(Marks())
+    source.SecondaryReviewDate, source.SecondaryReviewTime = "20240229", "101112"
+    data = part10(source, Marks())
+    ds = read(basic().instance(data))
+    assert (ds.SecondaryReviewDate, ds.SecondaryReviewTime) == ("19000101", "000000")
+    moved = read(basic(additionalTransformations=[{"dateShiftConfig": {}}]).instance(data))
+    assert moved.SecondaryReviewDate == moved.StudyDate != "20240229"
+    assert moved.SecondaryReviewTime == "101112"

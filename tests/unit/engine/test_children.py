@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
+from pathlib import Path
 
 import pytest
 
 from dicomkit.engine.services.children import Children, cpus, result_of
 from dicomkit.errors import DicomFormatError, Unavailable
 
+ROOT = Path(__file__).resolve().parents[3]
 MODULE = "tests.unit.engine.odd_child"
 
 
@@ -68,6 +72,20 @@ def test_nothing_is_started_after_the_end() -> None:
     for future in futures:
         with pytest.raises((DicomFormatError, Unavailable, CancelledError)):
             future.result(30)
+
+
+def test_end_of_the_interpreter_waits_for_none() -> None:
+    """A script that ends while a child is at work ends at once, however long that would take."""
+    code = (
+        "from dicomkit.engine.services.children import Children\n"
+        f"children = Children({MODULE!r}, b'', count=1, limit_s=600)\n"
+        "print(children.submit(b'ready').result(60))\n"
+        "children.submit(b'HANG')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "b'ready'\n"
 
 
 def test_there_is_at_least_one_processor() -> None:
