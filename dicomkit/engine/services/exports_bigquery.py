@@ -153,9 +153,9 @@ class BigQueryExport:
         if service.was_loaded(task.name):
             path.unlink(missing_ok=True)
             return
-        self._check(service, destination)
         spool = RowSpool(path, task.state.get("size", 0))
         try:
+            self._check(service, destination)
             shape = self._make_rows(task, store, request, destination, spool)
             if task.counter.get("success") or not task.counter.get("failure"):
                 self._load(task, service, destination, spool, shape)

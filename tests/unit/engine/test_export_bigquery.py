@@ -460,6 +460,31 @@ def test_rows_of_operations_that_are_over_are_removed_at_start(tmp_path: Path) -
         assert list(folder.iterdir()) == []
 
 
+def test_a_table_that_was_filled_meanwhile_ends_an_export_that_goes_on(tmp_path: Path) -> None:
+    """What was counted is taken back, and the rows that were made are removed."""
+    with pytest.MonkeyPatch.context() as patch:
+        with Engine(tmp_path / "home") as engine:
+            http = client(engine)
+            store(http, *(instance() for _ in range(4)))
+            gate = Gate(patch, 2)
+            operation = begin(http, to_table())
+            assert gate.reached.wait(30)
+            closing = threading.Thread(target=engine.operations.close)
+            closing.start()
+            time.sleep(0.1)
+            gate.go.set()
+            closing.join()
+            engine.bigquery.ensure_dataset("local", "imaging")
+            fields = [{"name": "Modality", "type": "STRING", "mode": "NULLABLE"}]
+            engine.bigquery.load_lines(TABLE_REFERENCE, [b'{"Modality":"CT"}'], schema=fields)
+    with Engine(tmp_path / "home") as engine:
+        done = ended(Client(engine), operation)
+        assert done["error"]["code"] == 6
+        assert counter(done) == {}
+        assert rows(engine, COUNT) == [("1",)]
+        assert list(engine.home.exports.iterdir()) == []
+
+
 def test_lost_rows_end_the_operation_with_an_honest_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are not passed over: the table would lack them."""
     with pytest.MonkeyPatch.context() as patch:
