@@ -90,7 +90,7 @@ def test_list_of_stores_is_a_frame(conn: dk.Dataset) -> None:
 
 def test_list_goes_on_to_its_last_page(conn: dk.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """More stores than a page holds."""
-    monkeypatch.setattr("dicomkit.client.dataset.PAGE_SIZE", 2)
+    monkeypatch.setattr("dicomkit.client.paging.PAGE_SIZE", 2)
     for i in range(5):
         conn.create_store(f"s{i}")
     assert conn.stores()["id"].tolist() == [f"s{i}" for i in range(5)]
@@ -98,7 +98,7 @@ def test_list_goes_on_to_its_last_page(conn: dk.Dataset, monkeypatch: pytest.Mon
 
 def test_list_can_be_filtered_by_labels(conn: dk.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """On every page, with quotes and boolean operators; what is no filter is refused."""
-    monkeypatch.setattr("dicomkit.client.dataset.PAGE_SIZE", 2)
+    monkeypatch.setattr("dicomkit.client.paging.PAGE_SIZE", 2)
     for i in range(7):
         conn.create_store(f"s{i}", labels={"env": "test" if i % 2 else "live", "n": str(i)})
     conn.create_store("bare")

@@ -252,14 +252,16 @@ def test_storage_classes_are_set_and_shown(conn: dk.Dataset, bucket: Path) -> No
     """Of a store, a study, a series, an instance, and of what a file names."""
     store = conn.create_store("ct")
     store.upload([ct_slice(1, 1, 1), ct_slice(1, 1, 2), ct_slice(1, 2), ct_slice(2)])
-    moves = [
-        (store.set_blob_storage_settings("NEARLINE"), 4),
-        (store.set_blob_storage_settings("COLDLINE", STUDY), 3),
-        (store.set_blob_storage_settings("NEARLINE", STUDY, SERIES), 2),
-        (store.set_blob_storage_settings("ARCHIVE", STUDY, SERIES, INSTANCE), 1),
+    moves: list[tuple[str, tuple[str, ...], int]] = [
+        ("NEARLINE", (), 4),
+        ("COLDLINE", (STUDY,), 3),
+        ("NEARLINE", (STUDY, SERIES), 2),
+        ("ARCHIVE", (STUDY, SERIES, INSTANCE), 1),
     ]
-    for operation, count in moves:
-        assert operation.result(timeout=60).counters["success"] == count
+    for storage_class, uids, count in moves:
+        # One after another: what is begun together may be done in any order.
+        operation = store.set_blob_storage_settings(storage_class, *uids).result(timeout=60)
+        assert operation.counters["success"] == count
         assert operation.method == "SetBlobStorageSettings"
     found = store.search_instances()
     infos = pd.concat([store.storage_info(*row) for row in found.iloc[:, :3].itertuples(index=False)])
