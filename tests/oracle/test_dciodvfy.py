@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -17,6 +19,10 @@ from tests.contract.instances import ct_slice
 from tests.contract.instances import part10 as file_of
 from tests.unit.deid import planted
 from tests.unit.deid.planted import BASIC, KEY, Marks, part10
+
+pytestmark = pytest.mark.skipif(
+    "CI" not in os.environ and shutil.which("dciodvfy") is None, reason="needs the Debian package dicom3tools"
+)
 
 CONFIGS = {
     "basic": BASIC,
