@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["ROUTES"]
 
 OCTETS = "application/octet-stream"
+PNG = "image/png"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 
 _JPEG_FAMILY = "1.2.840.10008.1.2.4."
@@ -58,13 +59,14 @@ def _offers(stored: str, *, alone: bool) -> Offers:
 @lru_cache(maxsize=128)
 def _made_offers(stored: str | None, alone: bool) -> Offers:
     """What can be asked for, of an instance in that transfer syntax; *alone*: one frame, which may be one body."""
-    forms = [(OCTETS, EXPLICIT_LITTLE, True), (OCTETS, "*", False)]
+    forms: list[tuple[str, str | None, bool]] = [(OCTETS, EXPLICIT_LITTLE, True), (OCTETS, "*", False)]
     for media, uids in _SYNTAXES.items():
         # Frames that are of the type already are not decoded for nothing.
         default = stored if stored in uids else uids[0]
         forms += [(media, uid, uid == default) for uid in (default, *(uid for uid in uids if uid != default))]
         if stored in uids:
             forms.append((media, "*", False))
+    forms.append((PNG, None, True))
     return Offers(
         tuple(
             Offer(media, is_multipart, syntax, is_default)
@@ -107,11 +109,13 @@ def _frames(
 
 def _answer(engine: Engine, found: Found, numbers: Sequence[int], offer: Offer) -> Response:
     (item,) = found.items
-    syntax = offer.syntax or "*"
-    made = engine.renderings.frames(item, numbers, syntax)
-    label = item.transfer_syntax if syntax == "*" else syntax
-    # A native frame is little endian, whatever the file is.
-    content_type = f"{offer.media}; transfer-syntax={EXPLICIT_LITTLE if label in NATIVE else label}"
+    if offer.syntax is None:
+        made, content_type = engine.renderings.frames_as_png(item, numbers), offer.media
+    else:
+        made = engine.renderings.frames(item, numbers, offer.syntax)
+        label = item.transfer_syntax if offer.syntax == "*" else offer.syntax
+        # A native frame is little endian, whatever the file is.
+        content_type = f"{offer.media}; transfer-syntax={EXPLICIT_LITTLE if label in NATIVE else label}"
     if not offer.multipart:
         body = next(made)
         found.hold.close()

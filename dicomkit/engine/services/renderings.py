@@ -11,20 +11,25 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dicomkit import pixels
+from dicomkit.dicom.png_writer import png
+from dicomkit.dicom.reader import read_part10
 from dicomkit.engine.persistence.index_lookup import StoredInstance
 from dicomkit.engine.services.ahead import ahead
 from dicomkit.engine.services.pixel_workers import PixelWorkers
 from dicomkit.engine.services.retrieve import Retrieve
-from dicomkit.errors import InvalidArgument, NotFound
-from dicomkit.pixels.syntaxes import NATIVE
+from dicomkit.errors import InvalidArgument, NotAcceptable, NotFound
+from dicomkit.pixels.syntaxes import EXPLICIT_LITTLE, NATIVE
 from dicomkit.pixels.viewport import Viewport
 
 __all__ = ["Renderings", "frame_numbers"]
 
 _LIST = re.compile(r"[1-9][0-9]{0,8}(?:,[1-9][0-9]{0,8})*")
+_PNG_COLOURS = frozenset({(1, "MONOCHROME1"), (1, "MONOCHROME2"), (3, "RGB"), (3, "YBR_RCT"), (3, "YBR_ICT")})
+"""Samples a pixel and photometric interpretations; those of JPEG 2000 are RGB when they are decoded."""
+
 _BATCH_BYTES = 8 << 20
 _BATCH_FRAMES = 64
 
@@ -119,6 +124,29 @@ class Renderings:
         calls = (partial(made, numbers[at : at + count]) for at in range(1, len(numbers), count))
         for batch in (call() for call in calls) if is_cut else ahead(calls):
             yield from batch
+
+    def frames_as_png(self, item: StoredInstance, numbers: Sequence[int]) -> Iterator[bytes]:
+        """Frames one after another as PNG that holds their very samples.
+
+        Raises
+        ------
+        NotAcceptable
+            PNG has no form for them: it knows unsigned grey and RGB of 8 or 16 bits.
+        """
+        elements = read_part10(self._retrieve.view(item), require_uids=False).elements
+
+        def value(tag: str, default: object = None) -> Any:
+            return (elements.get(tag, {}).get("Value") or [default])[0]
+
+        samples, bits, colours = value("00280002", 1), value("00280100"), value("00280004")
+        by_plane = samples == 3 and value("00280006", 0) == 1 and item.transfer_syntax in NATIVE
+        if (samples, colours) not in _PNG_COLOURS or bits not in (8, 16) or value("00280103", 0) == 1 or by_plane:
+            raise NotAcceptable(
+                "as image/png a frame must be unsigned, grey or RGB by pixel, of 8 or 16 bits; "
+                "ask for application/octet-stream, or for the rendered frame"
+            )
+        for data in self.frames(item, numbers, EXPLICIT_LITTLE):
+            yield png(data, columns=value("00280011"), rows=value("00280010"), samples=samples, bits=bits)
 
     def rendered(self, item: StoredInstance, number: int, media_type: str, viewport: Viewport | None) -> bytes:
         """A frame as a picture.

@@ -160,6 +160,31 @@ def test_a_frame_of_eight_bits_is_a_picture_of_jpeg(http: Client) -> None:
     assert np.abs(picture - one.dataset.pixel_array).mean() < 12
 
 
+@pytest.mark.parametrize(
+    "name", ["examples_rgb_color.dcm", "examples_overlay.dcm", "SC_rgb_rle_2frame.dcm", "image_dfl.dcm"]
+)
+def test_a_png_holds_the_samples_of_the_frame(http: Client, name: str) -> None:
+    """No window, no loss: what an image program reads is what pydicom decodes, in 8 and in 16 bits."""
+    one = stored(http, name)
+    count = int(one.dataset.get("NumberOfFrames") or 1)
+    want = one.dataset.pixel_array.reshape(
+        count, *one.dataset.pixel_array.shape[-3 if one.dataset.SamplesPerPixel > 1 else -2 :]
+    )
+    path = f"{one.path}/frames/{','.join(str(n + 1) for n in range(count))}"
+    got = typed_bodies(http.get(path, headers=of_type("image/png")))
+    for (content_type, data), frame in zip(got, want, strict=True):
+        assert content_type == "image/png"
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data))), frame)
+    assert http.get(f"{one.path}/frames/1", headers={"Accept": "image/png"}).data == got[0][1]
+
+
+@pytest.mark.parametrize("name", ["rtdose.dcm", "examples_palette.dcm", "liver_1frame.dcm", "CT_small.dcm"])
+def test_what_png_has_no_form_for_is_refused(http: Client, name: str) -> None:
+    """32 bits, a palette, one bit, signed values."""
+    one = stored(http, name)
+    assert refusal(http.get(f"{one.path}/frames/1", headers=of_type("image/png"))) == (406, "INVALID_ARGUMENT")
+
+
 def test_one_frame_may_be_one_body(http: Client) -> None:
     """A single-part type for one frame; for two there is none."""
     one = stored(http, "SC_rgb_rle_2frame.dcm")
