@@ -118,7 +118,11 @@ def encode_frame(target: str, array: Array, layout: Layout) -> bytes:
     if target == DEFLATED_FRAMES:
         engine = zlib.compressobj(6, zlib.DEFLATED, -15)
         return engine.compress(array.tobytes()) + engine.flush()
-    return bytes(_encode(target, array, layout))
+    try:
+        return bytes(_encode(target, array, layout))
+    except RuntimeError as exc:
+        # The root of all errors of the codecs. None was met but for want of memory.
+        raise FailedPrecondition(f"the encoder of {target} failed on this image") from exc
 
 
 def recompressed(target: str, data: bytes) -> bytes:

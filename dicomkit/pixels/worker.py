@@ -39,7 +39,7 @@ def main(memory_bytes: int, most_bytes: int) -> None:
     while True:
         try:
             request, blocks = read_message(requests, most_bytes)
-        except BrokenMessage:
+        except (BrokenMessage, MemoryError):
             return
         content, results = _answer(request, blocks)
         del blocks
