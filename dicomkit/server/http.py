@@ -129,6 +129,7 @@ class Server(TcpWSGIServer):
         while not self.is_stopping:
             self._turn(1.0)
         wasyncore.dispatcher.close(self)  # the port is free
+        self._turn(0.0)  # what has arrived already was begun, too
         until = time.monotonic() + GRACE_S
         while self._close_idle() and time.monotonic() < until:
             self.maintenance(time.time())
