@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-import math
 import os
 import struct
 import tempfile
@@ -25,17 +24,14 @@ from pydicom import config
 from pydicom.dataelem import DataElement
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
-from pydicom.valuerep import format_number_as_ds
 
+from dicomkit.dicom.json_elements import Elements, attributes, element_of
 from dicomkit.dicom.media_type import parse_media_type
 from dicomkit.dicom.spool import Part
 from dicomkit.errors import DicomFormatError, InvalidArgument
 from dicomkit.names import is_uid
 
 __all__ = ["FailedPart", "instances_of"]
-
-MAX_DEPTH = 64
-"""Sequences inside sequences, as for the reader."""
 
 IN_MEMORY = 4 << 20
 """A file with more bulk data than this is written to disk."""
@@ -53,19 +49,6 @@ _REQUIRED = {
 }
 _UNCOMPRESSED = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"})
 _BULK_VRS = frozenset({"OB", "OW", "UN"})
-_BINARY = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
-_NUMBERS: dict[str, tuple[float, float]] = {
-    "FD": (-1.8e308, 1.8e308),
-    "FL": (-3.4028235e38, 3.4028235e38),
-    "SL": (-(2**31), 2**31 - 1),
-    "SS": (-(2**15), 2**15 - 1),
-    "SV": (-(2**63), 2**63 - 1),
-    "UL": (0, 2**32 - 1),
-    "US": (0, 2**16 - 1),
-    "UV": (0, 2**64 - 1),
-}
-"""Least and greatest value of a VR (PS3.5 section 6.2)."""
-_TEXT = frozenset("AE AS CS DA DS DT IS LO LT PN SH ST TM UC UI UR UT".split())
 _COMPRESSED_TYPES = {
     "image/jpeg": ("1.2.840.10008.1.2.4.50", ".51", ".57", ".70"),
     "image/dicom-rle": ("1.2.840.10008.1.2.5",),
@@ -74,8 +57,6 @@ _COMPRESSED_TYPES = {
     "image/jpx": ("1.2.840.10008.1.2.4.92", ".93"),
 }
 """Media type of a bulk part -> transfer syntaxes that it may have; those after the first are its siblings."""
-
-Elements = Mapping[str, Any]
 
 
 class FailedPart(Part):
@@ -213,6 +194,10 @@ class _Source:
         except (binascii.Error, TypeError, ValueError) as exc:
             raise DicomFormatError("InlineBinary is no base64", tag=tag) from exc
 
+    def bulk(self, tag: str, element: Elements) -> bytes:
+        """The bytes that a ``BulkDataURI`` names."""
+        return bytes(self.part(tag, element).buffer())
+
     def part(self, tag: str, element: Elements) -> Part:
         """The part that a ``BulkDataURI`` names."""
         if element.get("vr") not in _BULK_VRS:
@@ -284,7 +269,7 @@ def _data_set(source: _Source, tmp_dir: Path, stack: ExitStack) -> tuple[pydicom
     """The instance as pydicom writes it, and the bytes of its bulk data."""
     ds = pydicom.Dataset()
     size = 0
-    for tag, element in _attributes(source.elements):
+    for tag, element in attributes(source.elements):
         if tag[:4] == "0002":
             continue  # file meta information is made of the instance
         if tag == _PIXEL_DATA and "BulkDataURI" in element:
@@ -297,84 +282,8 @@ def _data_set(source: _Source, tmp_dir: Path, stack: ExitStack) -> tuple[pydicom
             added.is_undefined_length = source.syntax not in _UNCOMPRESSED
             ds.add(added)
         else:
-            ds.add(_element(source, tag, element, depth=0))
+            ds.add(element_of(source, tag, element))
     return ds, size
-
-
-def _attributes(elements: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    if not isinstance(elements, dict):
-        raise DicomFormatError("a data set must be a JSON object of attributes")
-    for tag, element in sorted(elements.items()):
-        if len(tag) != 8 or not all(c in "0123456789ABCDEFabcdef" for c in tag) or not isinstance(element, dict):
-            raise DicomFormatError("an attribute must be eight hex digits and a JSON object")
-        if len({"Value", "InlineBinary", "BulkDataURI"} & element.keys()) > 1:
-            raise DicomFormatError("an attribute has one of Value, InlineBinary and BulkDataURI", tag=tag)
-        yield tag.upper(), element
-
-
-def _element(source: _Source, tag: str, element: Elements, *, depth: int) -> DataElement:
-    vr = element.get("vr")
-    if "BulkDataURI" in element:
-        value: Any = bytes(source.part(tag, element).buffer())
-    elif "InlineBinary" in element:
-        if vr not in _BINARY:
-            raise DicomFormatError("InlineBinary is for binary attributes only", tag=tag)
-        value = source.inline(tag, element)
-    else:
-        value = _values(source, tag, vr, element.get("Value", []), depth)
-    # The reader looks at the values.
-    return DataElement(int(tag, 16), str(vr), value, validation_mode=config.IGNORE)
-
-
-def _values(source: _Source, tag: str, vr: Any, values: Any, depth: int) -> Any:
-    if not isinstance(values, list):
-        raise DicomFormatError("Value must be an array", tag=tag)
-    if vr == "SQ":
-        if depth >= MAX_DEPTH:
-            raise DicomFormatError(f"sequences are nested more than {MAX_DEPTH} deep", tag=tag)
-        return pydicom.Sequence([_item(source, item, depth) for item in values])
-    if vr in _BINARY and not values:
-        return b""
-    if vr == "AT":
-        converted: list[Any] = [int(_text(tag, value), 16) for value in values]
-    elif vr in _NUMBERS:
-        converted = [_number(tag, value, vr) for value in values]
-    elif vr in _TEXT:
-        converted = ["" if value is None else _as_text(tag, vr, value) for value in values]
-    else:
-        raise DicomFormatError("an attribute has no VR that holds values", tag=tag)
-    return converted[0] if len(converted) == 1 else converted or None
-
-
-def _item(source: _Source, item: Any, depth: int) -> pydicom.Dataset:
-    ds = pydicom.Dataset()
-    for tag, element in _attributes({} if item is None else item):
-        ds.add(_element(source, tag, element, depth=depth + 1))
-    return ds
-
-
-def _text(tag: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise DicomFormatError("a value must be text", tag=tag)
-    return value
-
-
-def _number(tag: str, value: Any, vr: str) -> int | float:
-    low, high = _NUMBERS.get(vr, (-math.inf, math.inf))
-    wanted = int | float if vr in ("FD", "FL", "DS") else int
-    if isinstance(value, bool) or not isinstance(value, wanted) or not low <= value <= high:
-        raise DicomFormatError(f"a value must be a number that {vr} can hold", tag=tag)
-    return value
-
-
-def _as_text(tag: str, vr: str, value: Any) -> str:
-    if vr == "PN" and isinstance(value, dict):
-        groups = [_text(tag, value.get(group) or "") for group in ("Alphabetic", "Ideographic", "Phonetic")]
-        return "=".join(groups).rstrip("=")
-    if vr in ("IS", "DS") and not isinstance(value, str):
-        number = _number(tag, value, vr)
-        return str(number) if isinstance(number, int) else format_number_as_ds(number)
-    return _text(tag, value)
 
 
 def _stream(part: Part, stack: ExitStack) -> Any:
