@@ -1,4 +1,7 @@
-"""The composition root: the only module that knows both the client and the engine."""
+"""The composition root: the only module that knows both the client and the engine.
+
+Both come when they are needed: ``import dicomkit`` brings this module, and nothing of either.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from dicomkit.client.connection import CLOUD_URL, Connection
-from dicomkit.client.dataset import Dataset, create_if_missing
 from dicomkit.errors import InvalidArgument
 from dicomkit.names import DatasetName
-from dicomkit.transport import ORIGIN, embedded_session, google_session, token_session
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
+    from dicomkit.client.dataset import Dataset
     from dicomkit.engine.app import Engine
 
 __all__ = ["connect"]
@@ -78,6 +79,10 @@ def connect(
     if mode not in ("friendly", "google"):
         raise InvalidArgument(f"mode is 'friendly' or 'google'; got {mode!r:.40}")
     if _CLOUD.fullmatch(text):
+        from dicomkit.client.connection import CLOUD_URL, Connection
+        from dicomkit.client.dataset import Dataset
+        from dicomkit.transport import google_session
+
         name = DatasetName.parse(text.rstrip("/"))
         return Dataset(
             Connection(google_session(credentials), base_url=CLOUD_URL, bigquery_endpoint=None, place="Google Cloud"),
@@ -103,6 +108,10 @@ def _dataset_name(dataset: str) -> DatasetName:
 
 
 def _server(url: str, dataset: str, token: str | None) -> Dataset:
+    from dicomkit.client.connection import Connection
+    from dicomkit.client.dataset import Dataset, create_if_missing
+    from dicomkit.transport import token_session
+
     parts = urlsplit(url)
     if not parts.hostname or parts.username or parts.query:
         raise InvalidArgument("a server is given as http://host:port, the token as token=... and not in the URL")
@@ -120,6 +129,10 @@ def _server(url: str, dataset: str, token: str | None) -> Dataset:
 
 
 def _folder(home: Path, dataset: str, mode: Mode, credentials: Credentials | None) -> Dataset:
+    from dicomkit.client.connection import Connection
+    from dicomkit.client.dataset import Dataset, create_if_missing
+    from dicomkit.transport import ORIGIN, embedded_session
+
     name = _dataset_name(dataset)
     engine = _Shared.open(home, mode, credentials)
     connection = Connection(
@@ -127,6 +140,7 @@ def _folder(home: Path, dataset: str, mode: Mode, credentials: Credentials | Non
         base_url=f"{ORIGIN}/v1",
         bigquery_endpoint=ORIGIN,
         place=str(home),
+        searches_as_google=mode == "google",
         on_close=lambda: _Shared.release(home),
     )
     try:

@@ -25,9 +25,11 @@
     ├─ OperationError(operation, counters)     a long-running operation that finished and failed
     ├─ DicomFormatError(ValueError)            file, DICOM JSON or multipart that cannot be read
     ├─ UploadError                             some rows of an upload failed and the caller asked to raise
+    ├─ DownloadError                           the same of a download
     └─ SetupError                              credentials or an extra are missing; the message names the remedy
     DicomkitWarning(UserWarning)
     ├─ PartialResultsWarning                   a result is not complete
+    ├─ ClientSideFilterWarning                 a condition was applied after fetching
     ├─ StreamLagWarning                        a table does not hold everything acknowledged yet
     └─ LenientValueWarning                     a value was kept although it breaks its VR
 
@@ -48,10 +50,12 @@ __all__ = [
     "AlreadyExists",
     "ApiError",
     "Cancelled",
+    "ClientSideFilterWarning",
     "DeadlineExceeded",
     "DicomFormatError",
     "DicomkitError",
     "DicomkitWarning",
+    "DownloadError",
     "FailedPrecondition",
     "Internal",
     "InvalidArgument",
@@ -309,6 +313,22 @@ class UploadError(DicomkitError):
         self.frame = frame
 
 
+class DownloadError(DicomkitError):
+    """Some instances of a download failed, and ``raise_for_failures`` was asked for.
+
+    Parameters
+    ----------
+    message
+        How many failed, and why the first did.
+    frame
+        The whole manifest, a DataFrame with one row per instance.
+    """
+
+    def __init__(self, message: str, *, frame: Any = None) -> None:
+        super().__init__(message)
+        self.frame = frame
+
+
 class SetupError(DicomkitError):
     """Something is missing outside dicomkit; the message names the command that brings it."""
 
@@ -319,6 +339,10 @@ class DicomkitWarning(UserWarning):
 
 class PartialResultsWarning(DicomkitWarning):
     """A result is not complete; the message says what is missing and how to get it."""
+
+
+class ClientSideFilterWarning(DicomkitWarning):
+    """The server does not know a condition of a search, which was applied to what it gave without it."""
 
 
 class StreamLagWarning(DicomkitWarning):

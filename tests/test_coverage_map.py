@@ -71,10 +71,12 @@ VERBS: dict[str, str] = {
     f"{_STORES}.studies.series.retrieveMetadata": "Store.metadata",
     f"{_STORES}.studies.series.instances.retrieveMetadata": "Store.metadata",
     f"{_STORES}.studies.series.instances.retrieveInstance": "Store.retrieve",
+    f"{_STORES}.studies.series.instances.frames.retrieveFrames": "Store.frames",
+    f"{_STORES}.studies.series.instances.frames.retrieveRendered": "Store.render",
 }
 """What a user calls to have a method called."""
 
-_PIXELS = "by dicomweb-client on Dataset.session: the client reads whole instances"
+_BULK = "by dicomweb-client on Dataset.session: the client reads whole instances"
 _BY_INSTANCE = "the client reads and keeps single instances"
 _RAW = "by Dataset.session: "
 
@@ -84,10 +86,8 @@ NO_VERB: dict[str, str] = {
     f"{_STORES}.studies.storeInstances": "Store.upload takes instances of any study, which is the wider method",
     f"{_STORES}.studies.retrieveStudy": _BY_INSTANCE,
     f"{_STORES}.studies.series.retrieveSeries": _BY_INSTANCE,
-    f"{_STORES}.studies.series.instances.retrieveRendered": _PIXELS,
-    f"{_STORES}.studies.series.instances.frames.retrieveFrames": _PIXELS,
-    f"{_STORES}.studies.series.instances.frames.retrieveRendered": _PIXELS,
-    f"{_STORES}.studies.series.instances.bulkdata.retrieveBulkdata": _PIXELS,
+    f"{_STORES}.studies.series.instances.retrieveRendered": "Store.render takes one frame, the first unless told",
+    f"{_STORES}.studies.series.instances.bulkdata.retrieveBulkdata": _BULK,
 }
 """Methods that the engine has, and the client no verb of its own for, and why."""
 

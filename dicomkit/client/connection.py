@@ -31,6 +31,9 @@ class Connection:
         Origin of the BigQuery that belongs to the server; ``None`` for Google's own.
     place
         What a person calls the server: a folder, a host.
+    searches_as_google
+        Whether searches are refused as Google refuses them, by an engine with ``mode="google"``; for Google's own
+        server it is so anyhow.
     on_close
         Called once, by :meth:`close`, or when nothing refers to the connection any more, or at exit.
     """
@@ -42,6 +45,7 @@ class Connection:
         base_url: str,
         bigquery_endpoint: str | None,
         place: str,
+        searches_as_google: bool = False,
         on_close: Callable[[], None] | None = None,
     ) -> None:
         self.session = session
@@ -52,6 +56,7 @@ class Connection:
         """Requests to Cloud Logging, where Google's server writes what a dicomkit engine has routes for."""
         self.bigquery_endpoint = bigquery_endpoint
         self.place = place
+        self.searches_as_google = searches_as_google or self.is_cloud
         self._finalizer = weakref.finalize(self, _close, session, on_close)
 
     @property

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from io import BufferedRandom
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, Protocol
 
 import pydicom
 import requests
@@ -22,7 +24,17 @@ from dicomkit.dicom.dictionary import keyword_of
 from dicomkit.errors import InvalidArgument, LenientValueWarning, warn
 from dicomkit.names import is_uid
 
-__all__ = ["as_stored", "instance_path", "metadata_of", "read_dataset", "save", "uid_path"]
+__all__ = [
+    "as_stored",
+    "instance_path",
+    "metadata_of",
+    "metadata_rows",
+    "read_dataset",
+    "receive",
+    "save",
+    "uid_path",
+    "whole_file",
+]
 
 AS_STORED = "application/dicom; transfer-syntax=*"
 """The file as it was uploaded; without the parameter Google decompresses it."""
@@ -59,15 +71,65 @@ def _joined(parts: list[tuple[str, str]]) -> str:
     return "/".join(f"{name}/{uid}" for name, uid in parts)
 
 
-def as_stored(rest: Rest, path: str, target: IO[bytes]) -> None:
+class Writable(Protocol):
+    """What an instance is written to."""
+
+    def write(self, data: bytes, /) -> int:
+        """Take the next bytes."""
+        ...
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go to a place."""
+        ...
+
+    def tell(self) -> int:
+        """Where writing goes on."""
+        ...
+
+    def truncate(self) -> int:
+        """Forget what is behind this place."""
+        ...
+
+
+def as_stored(rest: Rest, path: str, target: Writable) -> None:
+    """Write the bytes of the instance at *path* to *target*; see :func:`receive`."""
+    receive(rest, path, target)
+
+
+def receive(
+    rest: Rest,
+    path: str,
+    target: Writable,
+    *,
+    accept: str = AS_STORED,
+    etag: str | None = None,
+    is_same: Callable[[requests.Response], bool] = lambda _: False,
+) -> bool:
     """Write the bytes of the instance at *path* to *target*, which is empty and can be truncated, piece by piece.
 
     A download that breaks off goes on where it was if the server knows ranges and the instance is still the same (RFC
     9110 section 14), and begins anew otherwise.
-    """
-    headers = {"Accept": AS_STORED, "Accept-Encoding": "identity"}  # ranges are those of what is sent
 
-    def take(response: requests.Response) -> None:
+    Parameters
+    ----------
+    etag
+        What the server would call the bytes that are here already.
+    is_same
+        Judges by the head of an answer, which is not read then, whether they are here.
+
+    Returns
+    -------
+    bool
+        Whether bytes were written: not where they are here already.
+    """
+    headers = {"Accept": accept, "Accept-Encoding": "identity"}  # ranges are those of what is sent
+    if etag is not None:
+        headers["If-None-Match"] = f'"{etag}"'
+
+    def take(response: requests.Response) -> bool:
+        if response.status_code == 304 or (response.status_code == 200 and not target.tell() and is_same(response)):
+            return False
+        headers.pop("If-None-Match", None)
         if response.status_code != 206:
             target.seek(0)
             target.truncate()
@@ -80,14 +142,18 @@ def as_stored(rest: Rest, path: str, target: IO[bytes]) -> None:
             tag = response.headers.get("ETag", "")
             if tag.startswith('"') and target.tell():  # a weak one does not promise the same bytes
                 headers.update({"Range": f"bytes={target.tell()}-", "If-Range": tag})
+            else:
+                headers.pop("Range", None)
+                headers.pop("If-Range", None)
+        return True
 
-    rest.receive("GET", path, take, headers=headers)
+    return rest.receive("GET", path, take, headers=headers, good=(304,))
 
 
-def read_dataset(rest: Rest, path: str) -> pydicom.FileDataset:
+def read_dataset(rest: Rest, path: str, accept: str = AS_STORED) -> pydicom.FileDataset:
     """The instance at *path* as pydicom reads it."""
     with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
-        as_stored(rest, path, spool)
+        receive(rest, path, spool, accept=accept)
         spool.seek(0)
         dataset = pydicom.dcmread(spool, force=True)  # reads every value: none is deferred
     dataset.buffer = None  # or a copy of the data set would reach for the file
@@ -102,16 +168,39 @@ def save(rest: Rest, path: str, target: Path, name: str) -> Path:
     target = target.expanduser()
     if target.is_dir():
         target = target / name
+    with whole_file(target) as file:
+        as_stored(rest, path, file)
+    return target
+
+
+@contextmanager
+def whole_file(target: Path) -> Iterator[BufferedRandom]:
+    """A file to write to, which appears as *target* at the end and only if all went well; its mode is 0600.
+
+    Nothing appears where nothing was written.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".dicomkit-", suffix=".part")
     try:
-        with os.fdopen(handle, "wb") as file:
-            as_stored(rest, path, file)
-        os.replace(temporary, target)
-    except BaseException:
+        with os.fdopen(handle, "w+b") as file:
+            yield file
+            is_empty = not file.seek(0, os.SEEK_END)
+        if not is_empty:
+            os.replace(temporary, target)
+    finally:
         Path(temporary).unlink(missing_ok=True)
-        raise
-    return target
+
+
+def metadata_rows(rest: Rest, path: str) -> list[dict[str, Any]]:
+    """The metadata at *path* (without ``/metadata``), each instance in the DICOM JSON model."""
+
+    def take(response: requests.Response) -> list[dict[str, Any]]:
+        rows = rest.parse(response) or []
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise rest.odd(response, "something that is not a list of metadata")
+        return rows
+
+    return rest.receive("GET", f"{path}/metadata", take, headers={"Accept": "application/dicom+json"})
 
 
 def metadata_of(rest: Rest, path: str) -> list[Dataset]:
@@ -122,14 +211,7 @@ def metadata_of(rest: Rest, path: str) -> list[Dataset]:
     LenientValueWarning
         pydicom has no form for some values; the elements are left out, and the warning counts them.
     """
-
-    def take(response: requests.Response) -> list[Any]:
-        rows = rest.parse(response) or []
-        if not isinstance(rows, list):
-            raise rest.odd(response, "something that is not a list of metadata")
-        return rows
-
-    rows = rest.receive("GET", f"{path}/metadata", take, headers={"Accept": "application/dicom+json"})
+    rows = metadata_rows(rest, path)
     unread: Counter[str] = Counter()
     with pydicom.config.disable_value_validation():
         datasets = [_dataset(row, unread) for row in rows]

@@ -15,12 +15,13 @@ from urllib.parse import urlencode
 import pandas as pd
 import requests
 
+from dicomkit.client.local_filter import LocalFilter
 from dicomkit.client.rest import Rest, quote_path
 from dicomkit.collection_pause import collection_paused
 from dicomkit.dicom.attributes import MAX_LIMIT, MAX_OFFSET, UIDS, levels_down_to
 from dicomkit.dicom.dictionary import tag_of
 from dicomkit.dicom.query import ALL, Query
-from dicomkit.errors import InvalidArgument, PartialResultsWarning, warn
+from dicomkit.errors import ClientSideFilterWarning, InvalidArgument, PartialResultsWarning, warn
 from dicomkit.frames import ColumnBuilder, first_values, search_columns
 
 __all__ = ["Search"]
@@ -50,6 +51,8 @@ class Search:
         Rows of one request; how many there are changes nothing in the result.
     owner
         Kept as long as the search, so that the connection stays open.
+    after
+        Conditions of *query* that the server does not know, and what it is asked instead.
     """
 
     rest: Rest = field(repr=False, compare=False)
@@ -57,6 +60,7 @@ class Search:
     query: Query
     page_size: int | None = None
     owner: object = field(default=None, repr=False, compare=False)
+    after: LocalFilter | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         most = MAX_LIMIT[self.query.level]
@@ -76,6 +80,8 @@ class Search:
         -----
         PartialResultsWarning
             The server has more that cannot be had: it repeats a page, or the offset would pass its maximum.
+        ClientSideFilterWarning
+            Some conditions are applied here, because the server does not know them.
         """
         return (rows for rows, _ in self._pages())
 
@@ -93,6 +99,8 @@ class Search:
             Matches are missing that were wanted. (Those that ``limit`` cut off were not.)
         LenientValueWarning
             Values that break the rules of their VR are missing.
+        ClientSideFilterWarning
+            Some conditions are applied here, because the server does not know them.
         """
         with collection_paused():  # until the frame is there: no row outlives this block
             frame, is_complete = self._built()
@@ -107,10 +115,20 @@ class Search:
             builder.extend(rows)
         return builder.frame(), is_complete
 
+    def conditions(self) -> list[tuple[str, str]]:
+        """What the server is asked to match, as parameters of the query string; none where everything matches."""
+        wire = dataclasses.replace(self._wire(1, 0), limit=None, fields=())
+        return wire.params() if wire.match else []
+
     @property
     def _page_size(self) -> int:
         level = self.query.level
-        return self.page_size or (PAGE_OF_ALL if ALL in self.query.fields and level == "instance" else PAGE[level])
+        return self.page_size or (PAGE_OF_ALL if ALL in self._sent.fields and level == "instance" else PAGE[level])
+
+    @property
+    def _sent(self) -> Query:
+        """What the server is asked, page by page."""
+        return self.query if self.after is None else self.after.wire
 
     def _wire(self, limit: int, offset: int) -> Query:
         """The query of one page.
@@ -119,7 +137,7 @@ class Search:
         attributes of the levels above (PS3.18 tables 10.6.3-3 to 5; the Healthcare API alike), and a column of
         the frame must not be empty because of the form of a URL.
         """
-        query = self.query
+        query = self._sent
         uids = ((_STUDY, query.study_instance_uid), (_SERIES, query.series_instance_uid))
         match = tuple((tag, uid) for tag, uid in uids if uid) + query.match
         return dataclasses.replace(
@@ -130,11 +148,18 @@ class Search:
         """Pages, each with whether nothing is missing if it is the last."""
         wanted = self.query.limit
         offset = self.query.offset
+        if self.after is not None and self.after.conditions:
+            warn(
+                f"Google's service cannot match {self.after.names} so: all that the other conditions leave is fetched, "
+                "and filtered here; strict=True raises instead",
+                ClientSideFilterWarning,
+            )
         seen: set[Any] = set()
         given = 0
         while True:
             # One row more than wanted: it says whether the limit cut anything off.
-            limit = self._page_size if wanted is None else min(self._page_size, wanted + 1 - given)
+            is_counted = wanted is not None and self.after is None
+            limit = min(self._page_size, (wanted or 0) + 1 - given) if is_counted else self._page_size
             rows, has_more = self._page(limit, offset)
             if not rows:
                 return
@@ -144,6 +169,8 @@ class Search:
                 self._warn("the server sends the same matches again and does not go on")
                 return
             offset += len(rows)
+            if self.after is not None:
+                fresh = [row for row in fresh if self.after.keeps(row)]
             if wanted is not None and given + len(fresh) > wanted:
                 yield fresh[: wanted - given], False
                 return

@@ -1,4 +1,4 @@
-"""What a store is searched with: studies, series and instances as frames.
+"""What a store is searched with: studies, series and instances as frames, and how many there are.
 
 Source: DICOM PS3.18 section 10.6 (search transaction), edition 2024e; Cloud Healthcare API v1,
 ``dicomStores.searchForStudies``, ``searchForSeries``, ``searchForInstances``.
@@ -11,10 +11,13 @@ from typing import Any
 
 import pandas as pd
 
+from dicomkit.client import counts
+from dicomkit.client.local_filter import split
 from dicomkit.client.named import NamedStore
 from dicomkit.client.search import Search
 from dicomkit.dicom.attributes import Level
 from dicomkit.dicom.query import Query
+from dicomkit.errors import InvalidArgument
 
 __all__ = ["Searches"]
 
@@ -30,6 +33,7 @@ class Searches(NamedStore):
         limit: int | None = None,
         fuzzymatching: bool = False,
         page_size: int | None = None,
+        strict: bool = False,
         **match: Any,
     ) -> Search:
         """A search that has not run yet: its ``url`` can be looked at, its ``pages()`` taken one by one.
@@ -40,11 +44,18 @@ class Searches(NamedStore):
             ``"study"``, ``"series"`` or ``"instance"``.
         page_size
             Rows of one request.
-        fields, limit, fuzzymatching, **match
+        fields, limit, fuzzymatching, strict, **match
             As for :meth:`search_studies`.
         """
         query = Query.build(level, fields=fields, limit=limit, fuzzymatching=fuzzymatching, **match)
-        return Search(rest=self._rest, web=self._web, query=query, page_size=page_size, owner=self._connection)
+        after = split(query) if self._connection.searches_as_google else None
+        if strict and after is not None and after.conditions:
+            raise InvalidArgument(
+                f"Google's service cannot match {after.names} so; leave strict out to have it applied after fetching"
+            )
+        return Search(
+            rest=self._rest, web=self._web, query=query, page_size=page_size, owner=self._connection, after=after
+        )
 
     def search_studies(
         self,
@@ -53,6 +64,7 @@ class Searches(NamedStore):
         limit: int | None = None,
         fuzzymatching: bool = False,
         page_size: int | None = None,
+        strict: bool = False,
         **match: Any,
     ) -> pd.DataFrame:
         """Find studies, and return them as one row each.
@@ -67,9 +79,12 @@ class Searches(NamedStore):
             Match PatientName by the beginnings of its words.
         page_size
             Rows of one request; it changes nothing in the result.
+        strict
+            Raise ``InvalidArgument`` where a condition could only be applied after fetching.
         **match
             Attribute keyword = value. Dates take ``"20240101-20240131"``, a date, or a pair of dates; ``*`` and ``?``
-            are wildcards where the server knows them (Google does not).
+            are wildcards. Google's service matches few attributes (those of ``dicom.attributes.SEARCHABLE``), and no
+            wildcards or lists of UIDs: such conditions are applied here to all that the others leave.
 
         Returns
         -------
@@ -86,13 +101,21 @@ class Searches(NamedStore):
         -----
         PartialResultsWarning
             The server has more matches than it gives.
+        ClientSideFilterWarning
+            Conditions were applied after fetching, because the server does not know them.
 
         Notes
         -----
         DICOM PS3.18, Search Transaction; Healthcare API ``dicomStores.searchForStudies``.
         """
         search = self.search(
-            "study", fields=fields, limit=limit, fuzzymatching=fuzzymatching, page_size=page_size, **match
+            "study",
+            fields=fields,
+            limit=limit,
+            fuzzymatching=fuzzymatching,
+            page_size=page_size,
+            strict=strict,
+            **match,
         )
         return search.to_frame()
 
@@ -103,6 +126,7 @@ class Searches(NamedStore):
         limit: int | None = None,
         fuzzymatching: bool = False,
         page_size: int | None = None,
+        strict: bool = False,
         **match: Any,
     ) -> pd.DataFrame:
         """Find series, and return them as one row each, with the attributes of their studies.
@@ -111,7 +135,13 @@ class Searches(NamedStore):
         *fields*. Healthcare API ``dicomStores.searchForSeries``.
         """
         search = self.search(
-            "series", fields=fields, limit=limit, fuzzymatching=fuzzymatching, page_size=page_size, **match
+            "series",
+            fields=fields,
+            limit=limit,
+            fuzzymatching=fuzzymatching,
+            page_size=page_size,
+            strict=strict,
+            **match,
         )
         return search.to_frame()
 
@@ -122,6 +152,7 @@ class Searches(NamedStore):
         limit: int | None = None,
         fuzzymatching: bool = False,
         page_size: int | None = None,
+        strict: bool = False,
         **match: Any,
     ) -> pd.DataFrame:
         """Find instances, and return them as one row each, with the attributes of their series and studies.
@@ -131,6 +162,41 @@ class Searches(NamedStore):
         ``dicomStores.searchForInstances``.
         """
         search = self.search(
-            "instance", fields=fields, limit=limit, fuzzymatching=fuzzymatching, page_size=page_size, **match
+            "instance",
+            fields=fields,
+            limit=limit,
+            fuzzymatching=fuzzymatching,
+            page_size=page_size,
+            strict=strict,
+            **match,
         )
         return search.to_frame()
+
+    def count_studies(self, *, fuzzymatching: bool = False, strict: bool = False, **match: Any) -> int:
+        """How many studies a search would find.
+
+        A dicomkit engine counts, and sends no rows. Google's service cannot: where nothing is matched this is the
+        number of its metrics, which may lag behind; else the matches are fetched page by page, with few attributes.
+
+        Parameters
+        ----------
+        fuzzymatching, strict, **match
+            As for :meth:`search_studies`.
+
+        Notes
+        -----
+        Healthcare API ``getDICOMStoreMetrics`` and ``dicomStores.searchForStudies``.
+        """
+        return self._count("study", fuzzymatching, strict, match)
+
+    def count_series(self, *, fuzzymatching: bool = False, strict: bool = False, **match: Any) -> int:
+        """How many series a search would find; as :meth:`count_studies`."""
+        return self._count("series", fuzzymatching, strict, match)
+
+    def count_instances(self, *, fuzzymatching: bool = False, strict: bool = False, **match: Any) -> int:
+        """How many instances a search would find; as :meth:`count_studies`."""
+        return self._count("instance", fuzzymatching, strict, match)
+
+    def _count(self, level: Level, fuzzymatching: bool, strict: bool, match: dict[str, Any]) -> int:
+        search = self.search(level, fuzzymatching=fuzzymatching, strict=strict, **match)
+        return counts.count(self._connection, self.name, search)

@@ -11,6 +11,8 @@ from dicomkit.client import sql, streams
 from dicomkit.client.access import AccessControl
 from dicomkit.client.cards import card
 from dicomkit.client.connection import Connection
+from dicomkit.client.downloads import Downloads
+from dicomkit.client.images import Images
 from dicomkit.client.instances import Instances
 from dicomkit.client.metrics import metrics, storage_info
 from dicomkit.client.searches import Searches
@@ -28,7 +30,7 @@ NotificationConfigLike = str | DicomNotificationConfig
 """A topic ``projects/{project}/topics/{topic}``, or a whole config."""
 
 
-class Store(Searches, Instances, Transfers, AccessControl):
+class Store(Searches, Instances, Downloads, Images, Transfers, AccessControl):
     """A DICOM store of a dataset. ``Dataset.store`` and ``Dataset.create_store`` make it.
 
     Parameters

@@ -3,6 +3,8 @@
 from dicomkit.frames.columns import (
     DATASETS,
     DEIDENTIFY_PREVIEW,
+    DOWNLOAD,
+    GEOMETRY,
     IAM,
     INSTANCES,
     LOCATIONS,
@@ -28,6 +30,8 @@ from dicomkit.frames.tables import table
 __all__ = [
     "DATASETS",
     "DEIDENTIFY_PREVIEW",
+    "DOWNLOAD",
+    "GEOMETRY",
     "IAM",
     "INSTANCES",
     "LOCATIONS",

@@ -32,6 +32,8 @@ from dicomkit.dicom.dictionary import keyword_of, tag_of, vm_of, vr_of
 __all__ = [
     "DATASETS",
     "DEIDENTIFY_PREVIEW",
+    "DOWNLOAD",
+    "GEOMETRY",
     "IAM",
     "INSTANCES",
     "LOCATIONS",
@@ -170,6 +172,34 @@ UPLOAD: tuple[Column, ...] = (
     Column(name="size_bytes", dtype=INTEGER, unit="B", line="Size of what was sent."),
 )
 """An upload: one row per file, in the order of the sources."""
+
+DOWNLOAD: tuple[Column, ...] = (
+    Column(name="path", dtype=TEXT, line="The file."),
+    Column(name="outcome", dtype=TEXT, line="saved, already_there or failed."),
+    Column(name="reason", dtype=TEXT, line="Why it failed."),
+    *_attributes("StudyInstanceUID SeriesInstanceUID SOPInstanceUID"),
+    Column(name="size_bytes", dtype=INTEGER, unit="B", line="Size of the file; missing where there is none."),
+    Column(name="sha256", dtype=TEXT, line="SHA-256 of the file, as hex digits."),
+)
+"""A download: one row per instance."""
+
+GEOMETRY: tuple[Column, ...] = (
+    *_attributes("StudyInstanceUID SeriesInstanceUID SOPInstanceUID"),
+    Column(name="frame", dtype=INTEGER, line="Number of the frame, from 1."),
+    *_attributes("InstanceNumber"),
+    Column(name="position_mm", dtype=NUMBER, unit="mm", line="Position along the normal; missing without geometry."),
+    Column(name="spacing_mm", dtype=NUMBER, unit="mm", line="Distance to the next slice; missing for the last."),
+    Column(
+        name="is_gap", dtype="boolean", line="Whether the next slice is farther away than slices of the series are."
+    ),
+    Column(name="is_duplicate", dtype="boolean", line="Whether another slice is at the same place."),
+    Column(name="orientation", dtype=TEXT, line="axial, coronal, sagittal or oblique; missing without geometry."),
+    Column(name="stack", dtype=INTEGER, line="Slices that are parallel and of one size share a number, from 1."),
+    *_attributes("Rows Columns"),
+    Column(name="row_spacing_mm", dtype=NUMBER, unit="mm", line="Distance of two rows, the first of PixelSpacing."),
+    Column(name="column_spacing_mm", dtype=NUMBER, unit="mm", line="Distance of two columns, the second of it."),
+)
+"""The geometry of a series: one row per slice, in the order of the stacks and of the positions in them."""
 
 LOCATIONS: tuple[Column, ...] = (
     Column(name="id", dtype=TEXT, line="Id of the location, e.g. us-central1."),
