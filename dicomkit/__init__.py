@@ -7,23 +7,29 @@
 >>> store.search_studies(StudyDate="20040101-")                              # doctest: +SKIP
 """
 
-from dicomkit import errors, frames
-from dicomkit.client.dataset import Dataset
-from dicomkit.client.operation import Operation
-from dicomkit.client.search import Search
-from dicomkit.client.store import Store
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from dicomkit import errors
 from dicomkit.connect import connect
-from dicomkit.dicom.query import Query
-from dicomkit.resources import (
-    BigQueryDestination,
-    Binding,
-    DeidentifyConfig,
-    DicomNotificationConfig,
-    DicomStore,
-    NotificationConfig,
-    Policy,
-    StreamConfig,
-)
+
+if TYPE_CHECKING:
+    from dicomkit import frames
+    from dicomkit.client.dataset import Dataset
+    from dicomkit.client.operation import Operation
+    from dicomkit.client.search import Search
+    from dicomkit.client.store import Store
+    from dicomkit.dicom.query import Query
+    from dicomkit.resources import (
+        BigQueryDestination,
+        Binding,
+        DeidentifyConfig,
+        DicomNotificationConfig,
+        DicomStore,
+        NotificationConfig,
+        Policy,
+        StreamConfig,
+    )
 
 __all__ = [
     "BigQueryDestination",
@@ -43,3 +49,27 @@ __all__ = [
     "errors",
     "frames",
 ]
+
+_HOMES = {
+    "Dataset": "dicomkit.client.dataset",
+    "Operation": "dicomkit.client.operation",
+    "Query": "dicomkit.dicom.query",
+    "Search": "dicomkit.client.search",
+    "Store": "dicomkit.client.store",
+}
+"""Where a name is at home; every other that is not here yet is one of ``dicomkit.resources``."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is named, when it is first asked for: pandas takes longer than the command line may."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "frames":
+        return import_module("dicomkit.frames")
+    value = getattr(import_module(_HOMES.get(name, "dicomkit.resources")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import sys
+from typing import TextIO, cast
 
 __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line, and show an expected error as one line instead of a traceback."""
-    from dicomkit.cli import app
-    from dicomkit.errors import DicomkitError
-
+    """Run the command line; an error is one line, an interruption ends it with 130 at any moment."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # A character that the terminal does not have must not end the command.
+            cast("TextIO", stream).reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
     try:
-        app()
-    except DicomkitError as e:
-        print(f"dicomkit: {e}", file=sys.stderr)
-        sys.exit(1)
+        from dicomkit.cli import app
+
+        app(prog_name="dicomkit")
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,19 @@ from typing import Annotated
 
 import typer
 
+from dicomkit.commands import downloads, instances, operations, queries, searches, stores, transfers
+from dicomkit.commands.group import Commands
+
 __all__ = ["app"]
 
-app = typer.Typer(help="DICOM stores as DataFrames.", no_args_is_help=True, add_completion=True)
+app = typer.Typer(
+    cls=Commands,
+    help="DICOM stores as DataFrames.",
+    no_args_is_help=True,
+    add_completion=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,  # they show the values of variables
+)
 
 
 class Mode(StrEnum):
@@ -32,6 +42,9 @@ def _version(wanted: bool) -> None:
 def _main(
     version: Annotated[  # noqa: ARG001, RUF100  (typer reads the parameter)
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+    debug: Annotated[  # noqa: ARG001, RUF100
+        bool, typer.Option("--debug", help="Show where in the program an error comes from.")
     ] = False,
 ) -> None:
     """DICOM stores as DataFrames."""
@@ -111,3 +124,19 @@ def serve(
 def _say(line: str) -> None:
     """Print a line at once: whoever started the command in a pipe waits for it."""
     print(line, flush=True)
+
+
+app.command("upload")(instances.upload)
+app.add_typer(searches.app, name="search")
+app.command("download")(downloads.download)
+app.command("delete")(instances.delete)
+app.add_typer(stores.app, name="stores")
+app.command("sql")(queries.sql)
+app.command("messages")(queries.messages)
+app.command("import")(transfers.import_)
+app.command("export")(transfers.export)
+app.command("deidentify")(transfers.deidentify)
+app.add_typer(operations.app, name="operations")
+# As Google's dcmweb called them.
+app.command("store", hidden=True)(instances.upload)
+app.command("retrieve", hidden=True)(downloads.download)

@@ -35,6 +35,7 @@ LAYERS: dict[str, int] = {
     "dicomkit.server": 4,
     "dicomkit.connect": 5,
     "dicomkit.cli": 6,
+    "dicomkit.commands": 6,
     "dicomkit.demo": 6,
     "dicomkit.__main__": 6,
 }
