@@ -49,6 +49,10 @@ HT_STEP = 1 / 2000
 """Of lossy HTJ2K: the quantisation step, as a part of the range."""
 JXL_DISTANCE = 0.5
 """Of lossy JPEG XL: butteraugli distance; 1 is said to be not visible."""
+JLS_GROWTH = 5
+"""How many times larger than its pixels a JPEG-LS image may be: a sample takes up to 4 times its bits (ITU-T T.87
+section A.2.1, LIMIT), and after each byte of ones comes a bit more."""
+JLS_HEAD = 1024
 
 _LOSSY = JPEG_LOSSY | {JPEG_XL}
 _SAMPLED = JPEG | JLS | JXL | J2K | HT
@@ -120,8 +124,10 @@ def encode_frame(target: str, array: Array, layout: Layout) -> bytes:
         return engine.compress(array.tobytes()) + engine.flush()
     try:
         return bytes(_encode(target, array, layout))
-    except RuntimeError as exc:
-        # The root of all errors of the codecs. None was met but for want of memory.
+    except MemoryError:
+        raise
+    except Exception as exc:
+        # Codecs raise errors of their own, and ValueError for what their wrappers do not take.
         raise FailedPrecondition(f"the encoder of {target} failed on this image") from exc
 
 
@@ -165,7 +171,9 @@ def _encode(target: str, array: Array, layout: Layout) -> Any:
     # The others know no sign, and hold the two's complement.
     array = array.view(f"u{array.dtype.itemsize}")
     if target in JLS:
-        return imagecodecs.jpegls_encode(array, NEAR if target == JPEG_LS_NEAR else 0)
+        # Noise becomes larger, and the buffer that the codec makes by itself is too small for it.
+        size = JLS_GROWTH * array.nbytes + JLS_HEAD
+        return imagecodecs.jpegls_encode(array, NEAR if target == JPEG_LS_NEAR else 0, out=size)
     if target == JPEG_XL:
         return imagecodecs.jpegxl_encode(
             array, distance=JXL_DISTANCE, bitspersample=layout.bits_stored, effort=5, numthreads=1
@@ -220,8 +228,8 @@ def _rle(array: Array, layout: Layout) -> bytes:
     segments = []
     for sample in range(layout.samples):
         for byte in reversed(range(size)):
-            plane = np.ascontiguousarray(split[:, :, sample, byte])
-            segment = b"".join(imagecodecs.packbits_encode(row) for row in plane)
+            # As bytes: a row of one pixel has strides that the codec refuses.
+            segment = b"".join(imagecodecs.packbits_encode(row.tobytes()) for row in split[:, :, sample, byte])
             segments.append(segment + b"\0" * (len(segment) % 2))
     offsets = [64]
     for segment in segments[:-1]:
