@@ -76,13 +76,14 @@ class Images(NamedStore):
             raise NotFound("the store has no such instance")
         layout = layout_of_row(rows[0])
         wanted = frame_numbers(numbers, layout.frames)
-        found = frame_arrays(self._rest, path, layout, wanted)
+        once = [*dict.fromkeys(wanted)]  # a list of frames names none twice
+        found = frame_arrays(self._rest, path, layout, once)
         first = next(found)
-        array = np.empty((len(wanted), *first.shape), dtype=first.dtype)
+        array = np.empty((len(once), *first.shape), dtype=first.dtype)
         array[0] = first
         for index, frame in enumerate(found, 1):
             array[index] = frame
-        return array
+        return array if once == wanted else array[[once.index(number) for number in wanted]]
 
     def pixels(
         self,
