@@ -25,7 +25,7 @@ from dicomkit.engine.home import Home
 from dicomkit.engine.persistence.blobs import SEGMENT_BYTES
 from dicomkit.engine.persistence.storage import Storage
 from dicomkit.engine.routes import Route, url_map
-from dicomkit.engine.services import pubsub, removal, storage_settings
+from dicomkit.engine.services import pubsub, storage_settings
 from dicomkit.engine.services.buckets import Buckets
 from dicomkit.engine.services.bulk_data import BulkData
 from dicomkit.engine.services.compaction import Compaction
@@ -157,8 +157,6 @@ class Engine:
             ),
         )
         self.exports.register(self.operations)
-        self.operations.register(removal.STUDY, "dicomweb.DicomWebService.DeleteStudy", self.removal.work)
-        self.operations.register(removal.SERIES, "dicomweb.DicomWebService.DeleteSeries", self.removal.work)
         self.deidentification = Deidentification(self.storage, self.retrieve, self.ingest, self.buckets)
         self.deidentify_preview = DeidentifyPreview(self.storage, self.retrieve, self.buckets)
         for kind, method in DEIDENTIFICATIONS.items():

@@ -125,12 +125,12 @@ def _delete(
     series: str | None = None,
     instance: str | None = None,
 ) -> Response:
-    name, target = names(project, location, dataset, store, study, series, instance)
-    if target.instance:
-        engine.removal.instances(name, study, series, instance)
+    name, _ = names(project, location, dataset, store, study, series, instance)
+    if series is not None and instance is not None:
+        engine.removal.instance(name, study, series, instance)
         return json_response(request, {})
-    begun = engine.removal.begin(engine.operations, name, study, series, api=api_version(request))
-    return json_response(request, begun)
+    done = engine.removal.study(name, study, series, engine.operations, api=api_version(request))
+    return json_response(request, done)
 
 
 ROUTES = (

@@ -135,9 +135,10 @@ class Operations:
         response: Mapping[str, Any],
         *,
         api: str = "v1",
+        counter: Mapping[str, int] | None = None,
     ) -> dict[str, Any]:
         """Keep an operation for work that the caller's transaction does, and return it as ``get`` will."""
-        row = self._row("", f"{API}.{api}.{method}", {}, None)
+        row = self._row("", f"{API}.{api}.{method}", {}, counter)
         row = row._replace(dataset_key=dataset_key, ended=row.created, outcome={"response": dict(response)})
         rows.insert_operation(connection, row)
         return _resource(dataset, row)
@@ -341,7 +342,7 @@ def _resource(dataset: DatasetName, row: OperationRow) -> dict[str, Any]:
     }
     if row.ended is not None:
         metadata["endTime"] = _time(row.ended)
-    if row.kind:
+    if row.kind or row.counter:
         # int64 is a string in proto3 JSON, and zero is left out.
         metadata["counter"] = {name: str(count) for name, count in row.counter.items() if count}
     if row.cancel_requested:

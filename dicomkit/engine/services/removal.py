@@ -23,15 +23,10 @@ from dicomkit.engine.persistence.storage import Storage
 from dicomkit.engine.services.notifications import DELETE, Notifications
 from dicomkit.engine.services.operations import EMPTY, Operations
 from dicomkit.engine.services.prepare import deleted_rows, row_forms
-from dicomkit.engine.services.task import Task
 from dicomkit.errors import NotFound
 from dicomkit.names import DatasetName, DicomStoreName
 
-__all__ = ["SERIES", "STUDY", "Removal"]
-
-STUDY = "deleteStudy"
-SERIES = "deleteSeries"
-"""Kinds of operations."""
+__all__ = ["Removal"]
 
 _PORTION = 1_000
 
@@ -61,16 +56,47 @@ class Removal:
         self._on_delete = on_delete
         self._on_rows = on_rows
 
-    def instances(
-        self, name: DicomStoreName, study: str, series: str | None = None, instance: str | None = None
-    ) -> int:
-        """Delete a study, a series or one instance, and return how many instances that were.
+    def instance(self, name: DicomStoreName, study: str, series: str, instance: str) -> None:
+        """Delete one instance.
+
+        Raises
+        ------
+        NotFound
+            The store or the instance does not exist.
+        """
+        self._delete(name, study, series, instance)
+
+    def study(
+        self, name: DicomStoreName, study: str, series: str | None, operations: Operations, *, api: str
+    ) -> dict[str, Any]:
+        """Delete a study, or a series of it, and return the operation that stands for it, which is done.
+
+        Google forbids to store anything in a study while it is being deleted. Here it is deleted when the operation
+        is answered, in one transaction with it, so that what is stored afterwards stays.
 
         Raises
         ------
         NotFound
             The store, or what is to be deleted, does not exist.
         """
+        method = f"dicomweb.DicomWebService.Delete{'Series' if series else 'Study'}"
+
+        def record(connection: Connection, dataset_key: int, count: int) -> dict[str, Any]:
+            return operations.finished(
+                connection, name.dataset, dataset_key, method, {"@type": EMPTY}, api=api, counter={"success": count}
+            )
+
+        return self._delete(name, study, series, None, record)
+
+    def _delete(
+        self,
+        name: DicomStoreName,
+        study: str,
+        series: str | None,
+        instance: str | None,
+        record: Callable[[Connection, int, int], dict[str, Any]] = lambda _connection, _dataset, _count: {},
+    ) -> dict[str, Any]:
+        """Delete what a path names, and call *record* in the same transaction; what that gives."""
         storage = self._storage
         with storage.transaction() as connection:
             store = catalog.store(connection, name)
@@ -84,13 +110,14 @@ class Removal:
             for item in found:
                 used[item.place.segment] -= item.place.length
             unused = self._release(connection, used)
+            recorded = record(connection, store.dataset_key, len(found))
             crash_point("in_delete")
             storage.index.forget()
         crash_point("post_delete")
         self._finish(unused)
         if rows:
             self._on_rows(rows)
-        return len(found)
+        return recorded
 
     def _tell_streams(
         self, connection: Connection, name: DicomStoreName, store: StoreRow, uids: Sequence[tuple[str, str, str]]
@@ -102,35 +129,6 @@ class Removal:
         forms = row_forms(str(name), [(s.key, s.config) for s in outbox.streams(connection, store.key) if s.active])
         rows = deleted_rows(forms, uids, time.time_ns() // 1_000)
         return outbox.add(connection, [NewRow(streams, row, "") for streams, row in rows], time.time())
-
-    def begin(
-        self, operations: Operations, name: DicomStoreName, study: str, series: str | None, *, api: str
-    ) -> dict[str, Any]:
-        """Have a study or series deleted by an operation, and return its name.
-
-        Raises
-        ------
-        NotFound
-            The store, or what is to be deleted, does not exist.
-        """
-        with self._storage.database.read() as connection:
-            found = instances_below(connection, catalog.store(connection, name).key, study, series)
-        if not found:
-            raise NotFound(f"there is no such {'series' if series else 'study'}")
-        request = {"store": str(name), "study": study, "series": series}
-        return operations.start(name.dataset, SERIES if series else STUDY, request, api=api)
-
-    def work(self, task: Task) -> dict[str, Any]:
-        """Do an operation of :meth:`begin`."""
-        request = task.request
-        name = DicomStoreName.parse(request["store"])
-        try:
-            count = self.instances(name, request["study"], request["series"])
-        except NotFound:
-            # Somebody else's delete came first.
-            count = 0
-        task.success(count)
-        return {"@type": EMPTY}
 
     def store(self, name: DicomStoreName) -> None:
         """Delete a store and every instance in it."""

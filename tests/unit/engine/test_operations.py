@@ -18,7 +18,7 @@ from dicomkit.engine.services.operations import EMPTY, Operations
 from dicomkit.engine.services.task import Task
 from dicomkit.errors import FailedPrecondition, NotFound
 from dicomkit.names import DatasetName
-from tests.unit.engine.factories import DATASET, PARENT, WEB, client, ended, instance, store
+from tests.unit.engine.factories import DATASET, PARENT, WEB, client, instance, store
 
 NAME = DatasetName.parse(DATASET.removeprefix("/v1/"))
 RESPONSE = {"@type": EMPTY}
@@ -337,12 +337,15 @@ def test_operations_are_forgotten_after_30_days(engine: Engine, gate: Gate) -> N
 
 
 def test_deleting_a_study_is_an_operation(engine: Engine) -> None:
-    """It counts instances and answers Empty (section 4.4)."""
+    """It counts instances and answers Empty (section 4.4); done with its answer, so that nothing stored later goes."""
     http = Client(engine)
     one = instance()
     store(http, one, instance(study=one.study))
-    body = ended(http, http.delete(f"{WEB}/studies/{one.study}"))
+    body = http.delete(f"{WEB}/studies/{one.study}").json
     assert body["metadata"]["apiMethodName"] == "google.cloud.healthcare.v1.dicomweb.DicomWebService.DeleteStudy"
     assert body["metadata"]["counter"] == {"success": "2"}
-    assert body["response"] == RESPONSE
+    assert (body["done"], body["response"]) == (True, RESPONSE)
+    assert http.get(f"/v1/{body['name']}").json == body
     assert http.get(f"{WEB}/studies/{one.study}/metadata").status_code == 404
+    store(http, one)
+    assert http.get(f"{WEB}/studies/{one.study}/metadata").status_code == 200
