@@ -24,6 +24,11 @@ Outcome = Literal["stored", "already_stored", "conflict"]
 
 _CACHED_PARENTS = 20_000
 
+_FORGET_MODALITY = (
+    "DELETE FROM study_modalities WHERE store_key = ?1 AND modality = ?2 AND study_key = ?3 "
+    "AND NOT EXISTS (SELECT 1 FROM series WHERE study_key = ?3 AND modality = ?2)"
+)
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class NewInstance:
@@ -177,6 +182,10 @@ class Index:
             [_series_row(key, study, item, per_series[key]) for (study, _), (key, item) in plan.series.items()],
         )
         connection.executemany(
+            "INSERT OR IGNORE INTO study_modalities VALUES (?,?,?)",
+            {(i.store_key, m, study) for (study, _), (_, i) in plan.series.items() if (m := _modality(i)) is not None},
+        )
+        connection.executemany(
             "INSERT INTO instances VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", map(_instance_row, plan.new, places)
         )
         connection.executemany(
@@ -222,7 +231,10 @@ class Index:
             studies.add(study)
             connection.execute("UPDATE studies SET instance_count = instance_count - ? WHERE key = ?", (count, study))
             if not left:
-                connection.execute("DELETE FROM series WHERE key = ?", (series,))
+                gone = connection.execute(
+                    "DELETE FROM series WHERE key = ? RETURNING store_key, modality, study_key", (series,)
+                ).fetchone()
+                connection.execute(_FORGET_MODALITY, gone)
                 connection.execute("DELETE FROM dictionaries WHERE series_key = ?", (series,))
         refresh_series_facts(connection, studies)
         connection.executemany("DELETE FROM studies WHERE key = ? AND instance_count = 0", [(s,) for s in studies])
@@ -236,6 +248,7 @@ class Index:
             "DELETE FROM dictionaries WHERE series_key IN (SELECT key FROM series WHERE store_key = ?)", (store_key,)
         )
         connection.execute("DELETE FROM instances WHERE store_key = ?", (store_key,))
+        connection.execute("DELETE FROM study_modalities WHERE store_key = ?", (store_key,))
         connection.execute("DELETE FROM series WHERE store_key = ?", (store_key,))
         connection.execute("DELETE FROM studies WHERE store_key = ?", (store_key,))
 
@@ -248,6 +261,10 @@ def _study_row(key: int, item: NewInstance, count: int) -> tuple[Any, ...]:
 def _series_row(key: int, study: int, item: NewInstance, count: int) -> tuple[Any, ...]:
     facts = item.parent_facts()
     return (key, item.store_key, study, item.series_uid, *facts.series_columns, count, facts.series_lines)
+
+
+def _modality(item: NewInstance) -> Any:
+    return item.parent_facts().series_columns[0]
 
 
 def _instance_row(item: NewInstance, place: Place) -> tuple[Any, ...]:

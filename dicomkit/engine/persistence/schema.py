@@ -63,13 +63,34 @@ UNION SELECT json_extract(CAST(resource AS TEXT), '$.notificationConfig.pubsubTo
 WHERE json_extract(CAST(resource AS TEXT), '$.notificationConfig.pubsubTopic') <> '';
 """
 
+_MODALITIES = """
+CREATE TABLE study_modalities (
+    store_key INTEGER NOT NULL, modality TEXT NOT NULL, study_key INTEGER NOT NULL,
+    PRIMARY KEY (store_key, modality, study_key)) WITHOUT ROWID;
+"""
+
+_SEARCH_INDEXES = """
+CREATE INDEX studies_store ON studies (store_key);
+CREATE INDEX studies_description ON studies (store_key, description);
+CREATE INDEX studies_referring_folded ON studies (store_key, referring_folded);
+CREATE INDEX studies_patient_folded_groups ON studies (store_key) WHERE instr(patient_folded, '=') > 0;
+CREATE INDEX studies_referring_folded_groups ON studies (store_key) WHERE instr(referring_folded, '=') > 0;
+CREATE INDEX series_store ON series (store_key);
+CREATE INDEX series_description ON series (store_key, description);
+"""
+
+_MODALITIES_FROM_2 = """
+INSERT INTO study_modalities SELECT DISTINCT store_key, modality, study_key FROM series WHERE modality IS NOT NULL;
+"""
+
 UPGRADES = {
     1: _POLICIES,
-    2: f"ALTER TABLE operations RENAME TO former; {_OPERATIONS}{_OPERATIONS_FROM_2}{_MESSAGES}{_TOPICS_FROM_2}",
+    2: f"ALTER TABLE operations RENAME TO former; {_OPERATIONS}{_OPERATIONS_FROM_2}{_MESSAGES}{_TOPICS_FROM_2}"
+    f"{_MODALITIES}{_MODALITIES_FROM_2}{_SEARCH_INDEXES}",
 }
 """Layout -> what makes the next one of it."""
 
-SCHEMA = f"""{_POLICIES}{_OPERATIONS}{_MESSAGES}
+SCHEMA = f"""{_POLICIES}{_OPERATIONS}{_MESSAGES}{_MODALITIES}
 CREATE TABLE datasets (
     key INTEGER PRIMARY KEY, parent TEXT NOT NULL, id TEXT NOT NULL, resource BLOB NOT NULL, UNIQUE (parent, id));
 CREATE TABLE stores (
@@ -128,4 +149,4 @@ CREATE INDEX outbox_bundle ON outbox (bundle_key);
 CREATE TABLE quarantine (
     key INTEGER PRIMARY KEY, stream_key INTEGER NOT NULL, row BLOB, reason TEXT NOT NULL, created REAL NOT NULL);
 CREATE INDEX quarantine_stream ON quarantine (stream_key);
-"""
+{_SEARCH_INDEXES}"""

@@ -20,6 +20,7 @@ from dicomkit.dicom.matching import Mode
 from dicomkit.dicom.query import ALL, Query
 from dicomkit.engine.persistence import catalog
 from dicomkit.engine.persistence.database import Connection
+from dicomkit.engine.persistence.index_plan import select
 from dicomkit.engine.persistence.index_search import (
     SeriesRow,
     StudyRow,
@@ -27,7 +28,6 @@ from dicomkit.engine.persistence.index_search import (
     first_instances,
     rows_by_key,
     search,
-    select,
     series_by_key,
     studies_by_key,
 )
@@ -92,7 +92,8 @@ class Search:
         """
         with self._storage.database.read() as connection:
             store_key = catalog.store(connection, name).key
-            selection = select(connection, store_key, query, self._mode)
+            need = query.effective_limit + query.offset
+            selection = select(connection, store_key, query, self._mode, need=need)
             if selection is None:
                 return []
             page = {"limit": query.effective_limit, "offset": query.offset}

@@ -17,7 +17,8 @@ import orjson
 from dicomkit.dicom.attribute_path import AttributePath
 from dicomkit.dicom.matching import Condition, matches
 from dicomkit.engine.persistence.database import Connection
-from dicomkit.engine.persistence.index_search import Candidate, Selection, candidates, instance_keys
+from dicomkit.engine.persistence.index_plan import Selection
+from dicomkit.engine.persistence.index_search import Candidate, candidates, instance_keys
 from dicomkit.engine.persistence.level_rows import INSTANCE_TAGS, SERIES_TAGS, STUDY_TAGS
 from dicomkit.engine.persistence.metadata import read_metadata
 from dicomkit.errors import DeadlineExceeded

@@ -98,6 +98,9 @@ def test_a_catalog_of_another_version_is_refused(tmp_path: Path) -> None:
 
 _TO_2 = """
 DROP TABLE operations; DROP TABLE operation_errors; DROP TABLE messages; DROP TABLE topics;
+DROP TABLE study_modalities; DROP INDEX studies_store; DROP INDEX studies_description; DROP INDEX series_store;
+DROP INDEX series_description; DROP INDEX studies_referring_folded; DROP INDEX studies_patient_folded_groups;
+DROP INDEX studies_referring_folded_groups;
 CREATE TABLE operations (
     name TEXT PRIMARY KEY, dataset_key INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
 """
@@ -114,6 +117,8 @@ def test_a_catalog_of_a_layout_before_is_brought_up(tmp_path: Path, layout: int)
         http = client(engine, resource={"labels": {"a": "b"}, "notificationConfigs": [{"pubsubTopic": topics[0]}]})
         http.post(f"{DATASET}/dicomStores?dicomStoreId=x", json={"notificationConfig": {"pubsubTopic": topics[1]}})
         http.post(f"{DATASET}/dicomStores?dicomStoreId=y", json={"notificationConfig": {}})
+        before = instance(Modality="SR", StudyDescription="Head before")
+        store(http, before)
     former = {
         "name": f"{DATASET[4:]}/operations/1234",
         "metadata": {
@@ -139,6 +144,9 @@ def test_a_catalog_of_a_layout_before_is_brought_up(tmp_path: Path, layout: int)
             assert http.get(f"/v1/{former['name']}").json == former
             found = (http.get("/dicomkit/v1/projects/local/topics").json or {})["topics"]
             assert [topic["name"] for topic in found] == topics
+            for asked in ("ModalitiesInStudy=SR", "StudyDescription=Head%20b*", "PatientName=*"):
+                (study,) = http.get(f"{WEB}/studies?{asked}").json or ()
+                assert study["0020000D"]["Value"] == [before.study]
             one = instance()
             store(http, one)
             assert ended(http, http.delete(f"{WEB}/studies/{one.study}"))["metadata"]["counter"] == {"success": "1"}
