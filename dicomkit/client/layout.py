@@ -101,14 +101,16 @@ def _pieces(part: str) -> tuple[tuple[str, str | None], ...]:
 
 def _component(pieces: tuple[tuple[str, str | None], ...], row: Mapping[str, Any]) -> str:
     name = "".join(literal + ("" if tag is None else _value(row.get(tag))) for literal, tag in pieces)
-    name = name.rstrip(". ") or MISSING  # Windows drops them
+    if len(name.encode()) > NAME_BYTES:
+        stem, dot, suffix = name.rpartition(".")
+        end = f"{dot}{suffix}" if stem and len(suffix) < 8 else ""
+        head = name.removesuffix(end).encode()[: NAME_BYTES - len(end.encode())]
+        name = f"{head.decode(errors='ignore')}{end}"
+    name = name.strip().rstrip(". ") or MISSING  # Windows drops them
     if name[0] in ".~":
         name = f"_{name[1:]}"
     if name.partition(".")[0].rstrip().upper() in _DEVICES:
         name = f"_{name}"
-    while len(name.encode()) > NAME_BYTES:
-        stem, dot, suffix = name.rpartition(".")
-        name = f"{stem[:-1]}{dot}{suffix}" if len(stem) > 1 and len(suffix) < 8 else name[:-1]
     return name
 
 
