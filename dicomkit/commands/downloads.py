@@ -26,8 +26,8 @@ def download(
         list[str] | None,
         typer.Argument(
             metavar="PATH|KEYWORD=VALUE...",
-            help="studies/UID[/series/UID[/instances/UID]], several of them; or what instances must match. "
-            "Everything by default.",
+            help="studies/UID, studies/UID/series/UID or studies/UID/series/UID/instances/UID, several of them; or "
+            "what instances must match. Everything by default.",
         ),
     ] = None,
     dataset: DatasetId = "default",

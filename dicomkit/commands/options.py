@@ -64,12 +64,11 @@ StoreId = Annotated[str, typer.Argument(metavar="STORE", help="Id of the DICOM s
 Filter = Annotated[
     str | None,
     typer.Option(
-        "--filter", help="gs://bucket/object: a text file with one /studies/UID[/series/UID[/instances/UID]] a line."
+        "--filter",
+        help="gs://bucket/object: a text file with /studies/UID, or what is below one, in each line.",
     ),
 ]
 
-Wait = Annotated[
-    bool, typer.Option("--wait/--no-wait", help="Wait until the operation has ended, or print it at once.")
-]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the operation has ended, or go on at once.")]
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
