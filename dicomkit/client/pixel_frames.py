@@ -15,10 +15,10 @@ import numpy.typing as npt
 import requests
 
 from dicomkit.client.rest import Rest
-from dicomkit.client.slices import number_of
+from dicomkit.client.slices import MAX_FRAMES, number_of
 from dicomkit.dicom.dictionary import tag_of
 from dicomkit.dicom.multipart import ChunkStream, parts
-from dicomkit.errors import DicomFormatError, FailedPrecondition, InvalidArgument, Unavailable
+from dicomkit.errors import DicomFormatError, FailedPrecondition, InvalidArgument, PayloadTooLarge, Unavailable
 
 if TYPE_CHECKING:
     from dicomkit.pixels.image import Layout
@@ -31,7 +31,10 @@ Row = Mapping[str, Any]
 UNCOMPRESSED = 'multipart/related; type="application/octet-stream"; transfer-syntax=1.2.840.10008.1.2.1'
 
 FRAMES_A_REQUEST = 64
-"""Frames of one request, so that no URL grows without limit."""
+"""Most frames of one request, so that no URL grows without limit."""
+
+BYTES_A_REQUEST = 32 << 20
+"""Bytes of one request, unless a single frame has more; they are in memory at once."""
 
 _FLOATS = {tag_of("FloatPixelData"): 32, tag_of("DoubleFloatPixelData"): 64}
 _PIXELS = (tag_of("PixelData"), *_FLOATS)
@@ -47,6 +50,8 @@ def frame_numbers(numbers: int | Sequence[int] | None, count: int) -> list[int]:
     InvalidArgument
         A number is none of the image's.
     """
+    if numbers is None and count > MAX_FRAMES:
+        raise InvalidArgument(f"the image says that it has {count} frames, more than {MAX_FRAMES}; choose by numbers=")
     several = range(1, count + 1) if numbers is None else numbers if isinstance(numbers, Iterable) else [numbers]
     try:
         wanted = [index(number) for number in several if not isinstance(number, bool)]
@@ -117,8 +122,9 @@ def frame_arrays(rest: Rest, path: str, layout: Layout, numbers: Sequence[int]) 
     from dicomkit.pixels.native import frame_array
 
     size = layout.frame_bytes
-    for start in range(0, len(numbers), FRAMES_A_REQUEST):
-        chosen = numbers[start : start + FRAMES_A_REQUEST]
+    portion = max(1, min(FRAMES_A_REQUEST, BYTES_A_REQUEST // size))
+    for start in range(0, len(numbers), portion):
+        chosen = numbers[start : start + portion]
 
         def take(response: requests.Response, chosen: Sequence[int] = chosen) -> list[bytes]:
             found = _bodies(rest, response, size)
@@ -143,6 +149,8 @@ def _bodies(rest: Rest, response: requests.Response, size: int) -> list[bytes]:
         ):
             with part:
                 found.append(bytes(part.buffer()))
+    except PayloadTooLarge as error:
+        raise rest.odd(response, f"frames of more than {size} bytes") from error
     except DicomFormatError as error:
         raise Unavailable("the answer broke off; try again") from error
     return found

@@ -15,8 +15,19 @@ import numpy as np
 import numpy.typing as npt
 
 from dicomkit.dicom.dictionary import tag_of
+from dicomkit.errors import FailedPrecondition
 
-__all__ = ["OBLIQUE_DEGREES", "Slice", "along", "has_lost_groups", "number_of", "numbers_of", "slices_of", "stacks_of"]
+__all__ = [
+    "MAX_FRAMES",
+    "OBLIQUE_DEGREES",
+    "Slice",
+    "along",
+    "has_lost_groups",
+    "number_of",
+    "numbers_of",
+    "slices_of",
+    "stacks_of",
+]
 
 OBLIQUE_DEGREES = 10.0
 """A slice that is farther from the three planes of the body than this is called oblique."""
@@ -26,6 +37,9 @@ SAME_DIRECTION = 1e-3
 
 SAME_SPACING = 1e-3
 """Most relative difference of pixel spacings that are the same."""
+
+MAX_FRAMES = 100_000
+"""Most frames of an instance that are looked at one by one; the number is what a file says of itself."""
 
 UNIT_LENGTH = 1e-2
 """Most by which direction cosines may miss the length of 1, and a right angle."""
@@ -120,9 +134,17 @@ def has_lost_groups(row: Row) -> bool:
 
 
 def slices_of(rows: Sequence[Row]) -> Iterator[Slice]:
-    """The slices of some instances, a frame each; what is no image is one slice without rows and columns."""
+    """The slices of some instances, a frame each; what is no image is one slice without rows and columns.
+
+    Raises
+    ------
+    FailedPrecondition
+        An instance says that it has more than ``MAX_FRAMES``.
+    """
     for row in rows:
         count = max(1, number_of(row, "NumberOfFrames") or 1)
+        if count > MAX_FRAMES:
+            raise FailedPrecondition(f"an instance says that it has {count} frames; up to {MAX_FRAMES} are looked at")
         shared = _item(row, "SharedFunctionalGroupsSequence")
         for index in range(count):
             groups = (_item(row, "PerFrameFunctionalGroupsSequence", index), shared)

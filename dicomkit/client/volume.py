@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
@@ -26,7 +26,7 @@ STRAY_PIXELS = 0.1
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Volume:
     """A series as an array, and where its voxels are.
 
@@ -47,13 +47,13 @@ class Volume:
         Whether slope and intercept were applied: Hounsfield units in CT.
     """
 
-    array: Array = field(repr=False)
+    array: Array
     spacing: tuple[float, float, float]
-    affine: Array = field(repr=False)
+    affine: Array
     study_instance_uid: str
     series_instance_uid: str
-    sop_instance_uids: tuple[str, ...] = field(repr=False)
-    frame_numbers: tuple[int, ...] = field(repr=False)
+    sop_instance_uids: tuple[str, ...]
+    frame_numbers: tuple[int, ...]
     is_rescaled: bool
 
     @property
@@ -72,6 +72,11 @@ class Volume:
         """3 x 3, a unit vector in a column for each axis of the array: the way of slices, rows and columns."""
         directions: Array = self.affine[:3, :3] / np.array(self.spacing)
         return directions
+
+    def __repr__(self) -> str:
+        size = " x ".join(map(str, self.shape))
+        spacing = " x ".join(f"{mm:g}" for mm in self.spacing)
+        return f"<Volume of {size} voxels, {self.array.dtype}, {spacing} mm>"
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.array(self.array, dtype=dtype, copy=copy)

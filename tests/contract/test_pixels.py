@@ -102,6 +102,7 @@ def test_volume_is_in_the_order_of_space(conn: dk.Dataset, orientation: tuple[fl
         assert volume.affine @ [k, row, column, 1] == pytest.approx([*want, 1], abs=1e-3)
     assert volume.orientation.T @ volume.orientation == pytest.approx(np.eye(3), abs=1e-6)
     assert (np.asarray(volume) == volume.array).all()
+    assert repr(volume) == "<Volume of 6 x 4 x 4 voxels, int16, 2.5 x 0.5 x 0.75 mm>"
 
 
 def test_values_are_rescaled_or_left(conn: dk.Dataset) -> None:
@@ -238,6 +239,19 @@ def test_tolerance_is_the_callers(conn: dk.Dataset) -> None:
 def test_single_slice_is_as_thick_as_it_says(conn: dk.Dataset) -> None:
     """Its spacing is that of the attributes."""
     assert store_of(conn, series([0])).pixels(*SERIES).spacing == (2.5, 0.5, 0.75)
+
+
+def test_number_of_frames_is_not_believed(conn: dk.Dataset) -> None:
+    """A file that says it has two thousand million frames costs nothing but an error."""
+    image = ct_slice(NumberOfFrames=2**31 - 1)
+    store = store_of(conn, [image])
+    for attempt in (store.geometry, store.pixels):
+        with pytest.raises(FailedPrecondition, match="2147483647 frames"):
+            attempt(*SERIES)
+    with pytest.raises(InvalidArgument, match="choose by numbers"):
+        store.frames(*SERIES, f"{ROOT}.1.1.1")
+    with pytest.raises(dk.errors.ApiError):
+        store.frames(*SERIES, f"{ROOT}.1.1.1", numbers=1000)
 
 
 def test_geometry_shows_gaps_and_duplicates(conn: dk.Dataset) -> None:
