@@ -50,13 +50,23 @@ def _escaped(text: str) -> str:
 
 def csv_text(frame: pd.DataFrame, *, header: bool = True) -> str:
     """Lines of comma-separated values."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    lines = _Lines()
+    writer = csv.writer(lines, lineterminator="\r\n")
     if header:
         writer.writerow([harmless(str(name)) for name in frame.columns])
     columns = [[_csv_cell(cell) for cell in plain_cells(frame.iloc[:, i])] for i in range(frame.shape[1])]
     writer.writerows(zip(*columns, strict=True))
-    return out.getvalue().encode("utf-8", "backslashreplace").decode()
+    return "".join(lines.done).encode("utf-8", "backslashreplace").decode()
+
+
+class _Lines:
+    """Takes lines that end with CR LF, so that the writer puts both of them into quotes; gives them with LF."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def write(self, line: str) -> None:
+        self.done.append(line.removesuffix("\r\n") + "\n")
 
 
 def harmless(text: str) -> str:

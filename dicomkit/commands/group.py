@@ -110,7 +110,7 @@ def said(text: str, stream: Any = None) -> str:
 def _escaped(character: str) -> str:
     if unicodedata.category(character) == "Zs" or character in "\n\t":
         return " "
-    return character.encode("ascii", "backslashreplace").decode()
+    return character.encode("unicode_escape").decode()
 
 
 def _line(error: errors.DicomkitError | OSError) -> str:
