@@ -20,7 +20,7 @@ from dicomkit.client.geometry import TOLERANCE, geometry_frame
 from dicomkit.client.named import NamedStore
 from dicomkit.client.picture import MEDIA, Picture
 from dicomkit.client.pixel_frames import frame_arrays, frame_numbers, layout_of_row, only_stored_bits
-from dicomkit.client.slices import Slice, has_lost_groups, slices_of, stacks_of
+from dicomkit.client.slices import Slice, has_lost_groups, slices_of, stacks_of, values_of
 from dicomkit.client.volume import Volume, checked_stack, rescaled_type, volume_of
 from dicomkit.dicom.dictionary import tag_of
 from dicomkit.errors import FailedPrecondition, InvalidArgument, NotFound
@@ -245,8 +245,8 @@ class Images(NamedStore):
         """Metadata with the functional groups of every frame, from the file where they are too large for metadata."""
         if not has_lost_groups(row):
             return row
-        instance = ((row.get(tag_of("SOPInstanceUID")) or {}).get("Value") or [""])[0]
-        dataset = retrieve.read_dataset(self._rest, self._instance(study, series, instance))
+        instance = values_of(row, "SOPInstanceUID")
+        dataset = retrieve.read_dataset(self._rest, self._instance(study, series, instance[0] if instance else ""))
         found = {keyword: dataset[keyword] for keyword in _GROUPS if keyword in dataset}
         return {**row, **{tag_of(keyword): element.to_json_dict(None, 0) for keyword, element in found.items()}}
 

@@ -114,10 +114,11 @@ def _component(pieces: tuple[tuple[str, str | None], ...], row: Mapping[str, Any
     return name
 
 
-def _value(attribute: Mapping[str, Any] | None) -> str:
-    texts = stored_texts(attribute) if attribute is not None else []
+def _value(attribute: Any) -> str:
+    is_model = isinstance(attribute, Mapping) and isinstance(attribute.get("Value"), list)
+    texts = stored_texts(attribute) if is_model else []
     text = unicodedata.normalize("NFC", texts[0]) if texts else ""
-    if attribute is not None and attribute.get("vr") == "PN":
+    if is_model and attribute.get("vr") == "PN":
         text = text.partition("=")[0]  # the alphabetic group
     safe = "".join(c if c.isalnum() or c in _KEPT else "_" for c in text.strip())
     return safe[:VALUE_CHARS].strip() or MISSING

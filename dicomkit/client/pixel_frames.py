@@ -107,8 +107,9 @@ def layout_of_row(row: Row) -> Layout:
 
 
 def _first(row: Row, tag: str) -> str | None:
-    values = (row.get(tag) or {}).get("Value") or ()
-    return values[0] if values and isinstance(values[0], str) else None
+    element = row.get(tag)
+    values = element.get("Value") if isinstance(element, Mapping) else None
+    return values[0] if isinstance(values, list) and values and isinstance(values[0], str) else None
 
 
 def frame_arrays(rest: Rest, path: str, layout: Layout, numbers: Sequence[int]) -> Iterator[Array]:

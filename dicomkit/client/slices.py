@@ -27,6 +27,7 @@ __all__ = [
     "numbers_of",
     "slices_of",
     "stacks_of",
+    "values_of",
 ]
 
 OBLIQUE_DEGREES = 10.0
@@ -98,12 +99,18 @@ class Slice:
         return next((name for name, axis in _PLANES if abs(normal[axis]) >= near), "oblique")
 
 
+def values_of(row: Row, keyword: str) -> list[Any]:
+    """The values of an attribute in the DICOM JSON model; none where it is missing, or is no such model."""
+    element = row.get(tag_of(keyword))
+    values = element.get("Value") if isinstance(element, Mapping) else None
+    return values if isinstance(values, list) else []
+
+
 def numbers_of(row: Row, keyword: str) -> list[float] | None:
     """The numbers of an attribute; ``None`` where it is missing or holds something else."""
-    values = (row.get(tag_of(keyword)) or {}).get("Value") or ()
     try:
-        numbers = [float(value) for value in values]
-    except (TypeError, ValueError):
+        numbers = [float(value) for value in values_of(row, keyword)]
+    except (TypeError, ValueError, OverflowError):
         return None
     return numbers if numbers and all(map(math.isfinite, numbers)) else None
 
@@ -115,12 +122,12 @@ def number_of(row: Row, keyword: str) -> int | None:
 
 
 def _text(row: Row, keyword: str, index: int = 0) -> str | None:
-    values = (row.get(tag_of(keyword)) or {}).get("Value") or ()
+    values = values_of(row, keyword)
     return values[index] if len(values) > index and isinstance(values[index], str) else None
 
 
 def _item(row: Row, keyword: str, index: int = 0) -> Row:
-    items = (row.get(tag_of(keyword)) or {}).get("Value") or ()
+    items = values_of(row, keyword)
     return items[index] if len(items) > index and isinstance(items[index], Mapping) else {}
 
 
@@ -129,8 +136,8 @@ def has_lost_groups(row: Row) -> bool:
 
     Metadata leave out sequences above 1 MiB, which this one is where there are some hundreds of frames.
     """
-    shared, each = tag_of("SharedFunctionalGroupsSequence"), tag_of("PerFrameFunctionalGroupsSequence")
-    return shared in row and not (row.get(each) or {}).get("Value")
+    is_enhanced = tag_of("SharedFunctionalGroupsSequence") in row
+    return is_enhanced and not values_of(row, "PerFrameFunctionalGroupsSequence")
 
 
 def slices_of(rows: Sequence[Row]) -> Iterator[Slice]:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from dicomkit.client.retrieve import instance_path, uid_path
 from dicomkit.client.search import Search
+from dicomkit.client.slices import values_of
 from dicomkit.dicom.attributes import UIDS
 from dicomkit.dicom.dictionary import tag_of
 from dicomkit.errors import InvalidArgument
@@ -127,7 +128,7 @@ def _found(above: Uids, only: set[str] | None, find: Find, fields: tuple[str, ..
     is_empty = True
     for page in find(dict(zip(UIDS, above, strict=False)), fields).pages():
         for row in page:
-            uids = tuple(str(((row.get(tag) or {}).get("Value") or [""])[0]) for tag in _TAGS)
+            uids = tuple(str(values[0]) if (values := values_of(row, uid)) else "" for uid in UIDS)
             if missing is None or uids[2] in missing:
                 is_empty = False
                 yield Target(uids, row)
