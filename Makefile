@@ -5,17 +5,19 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 CORE   := $(VENV)/.core-installed
 DEV    := $(VENV)/.dev-installed
+VIEWER := examples/ohif/node_modules/.package-lock.json
 
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 NBVAL     := --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check bench notebooks execute-notebooks format clean
+.PHONY: help demo test browser-test check bench notebooks execute-notebooks format clean
 
 help:
 	@echo "make demo       install and show the main job on the sample files of the pydicom wheel"
 	@echo "make test       unit, contract and fault tests, and the notebooks"
+	@echo "make browser-test  the OHIF viewer on dicomkit serve (wants npm and Chromium)"
 	@echo "make check      ruff, mypy --strict, layering"
 	@echo "make bench      print the table of measured ratios (minutes; wants a quiet machine)"
 	@echo "make notebooks  compare the notebooks' outputs with a new run (part of make test)"
@@ -29,6 +31,10 @@ demo: $(CORE)
 test: $(DEV)
 	$(BIN)/python -m pytest
 	$(MAKE) notebooks
+
+browser-test: $(DEV) $(VIEWER)
+	$(BIN)/python -m pip install --quiet --editable '.[browser]'
+	$(BIN)/python -m pytest -m browser tests/browser
 
 notebooks: $(DEV)
 ifneq ($(NOTEBOOKS),)
@@ -53,6 +59,11 @@ format: $(DEV)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# npm writes this file last.
+$(VIEWER): examples/ohif/package-lock.json
+	cd examples/ohif && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 # A stamp file says what was installed from which pyproject.toml. A .venv whose interpreter is gone is made anew.
 define make_venv
