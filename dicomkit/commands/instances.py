@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dicomkit.commands.group import fail, tell
+from dicomkit.commands.group import fail, said, tell
 from dicomkit.commands.options import DatasetId, Format, FormatOption, Output, StoreId, Target, Token, Wait, Yes
 from dicomkit.commands.output import check_output, show
 from dicomkit.commands.targets import opened, store_of, uids_of
@@ -104,9 +105,9 @@ def delete(
 
 def confirm(question: str) -> None:
     """Ask on stderr; anything but yes ends the command."""
-    try:
-        agreed = typer.confirm(question, err=True)
-    except (typer.Abort, EOFError):
-        raise fail("nothing was deleted; --yes answers the question") from None
-    if not agreed:
-        raise fail("nothing was deleted")
+    print(f"{said(question)} [y/N]: ", end="", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        print(file=sys.stderr)
+    if answer.strip().lower() not in ("y", "yes"):
+        raise fail("nothing was deleted" if answer else "nothing was deleted; --yes answers the question")

@@ -14,7 +14,7 @@ from dicomkit.commands.group import said, tell
 __all__ = ["print_table"]
 
 MOST = 64
-"""Widest cell, in characters; the other formats have the whole of it."""
+"""Widest cell, in characters: of a longer one both ends are there, and the other formats have the whole of it."""
 
 WIDE = 1 << 16
 """Width of what is no terminal: every column is there."""
@@ -57,7 +57,9 @@ def print_table(frame: pd.DataFrame, out: TextIO, *, width: int | None = None) -
         )
     for row in zip(*(cells[i] for i in shown), strict=True):
         table.add_row(*row)
-    console.print(table)
+    with console.capture() as drawn:  # by itself it would end the process where the reader has gone
+        console.print(table)
+    out.write(drawn.get())
     hidden = [names[i] for i in filled if i not in shown]
     if hidden:
         tell(f"not shown for want of width: {', '.join(hidden)}; --format csv or json has them")
@@ -80,4 +82,4 @@ def _text(cell: Any, out: TextIO) -> str:
     elif isinstance(cell, dict | list):
         cell = json.dumps(cell, ensure_ascii=False)
     text = said(str(cell), out)
-    return text if len(text) <= MOST else text[: MOST - 3] + "..."
+    return text if len(text) <= MOST else f"{text[: MOST // 2 - 3]}...{text[-MOST // 2 :]}"
