@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from dicomkit.errors import LenientValueWarning, warn
@@ -19,9 +20,12 @@ __all__ = ["ColumnBuilder", "first_values", "frame_of"]
 Rows = Sequence[Mapping[str, Any]]
 _TIMEZONE = "00080201"
 
+PORTION = 20_000
+"""Rows whose cells are kept until they become arrays."""
+
 
 class ColumnBuilder:
-    """Columns that grow by pages: each page is taken apart at once and can be let go.
+    """Columns that grow by pages: each page is taken apart at once and can be let go, and soon becomes typed arrays.
 
     Parameters
     ----------
@@ -38,6 +42,9 @@ class ColumnBuilder:
         self._fixed = len(self.columns)
         self._cells: dict[str, list[Any]] = {column.tag: [] for column in columns}
         self._zones: list[Any] = []
+        self._arrays: dict[str, list[Any]] = {column.tag: [] for column in columns}
+        self._bad: dict[str, int] = {}
+        self._pending = 0
 
     def __len__(self) -> int:
         return self.length
@@ -46,18 +53,32 @@ class ColumnBuilder:
         """Take a page of rows."""
         if self.all_fields:
             for tag in sorted(set().union(*rows) - self._cells.keys()):
-                self.columns.append(attribute(tag))
-                self._cells[tag] = [None] * self.length
+                self._add(attribute(tag))
         for column in self.columns:
             self._cells[column.tag].extend(_cells(rows, column))
         if any(column.vr == "DT" for column in self.columns):
-            self._zones.extend([None] * (self.length - len(self._zones)))
+            self._zones.extend([None] * (self._pending - len(self._zones)))
             self._zones.extend(_values(rows, _TIMEZONE))
+        self._pending += len(rows)
         self.length += len(rows)
+        if self._pending >= PORTION:
+            self._convert()
 
-    def fill(self, tag: str, value: str) -> None:
-        """Set an attribute that the request fixed, and that a server may therefore leave out."""
-        self._cells[tag] = [cell or [value] for cell in self._cells[tag]]
+    def _add(self, column: Column) -> None:
+        self.columns.append(column)
+        self._cells[column.tag] = [None] * self._pending
+        done = self.length - self._pending
+        self._arrays[column.tag] = [array_of(column, [None] * done, [None] * done)[0]] if done else []
+
+    def _convert(self) -> None:
+        """Make arrays of the cells, which take many times the memory."""
+        for column in self.columns:
+            array, bad = array_of(column, self._cells[column.tag], self._zones)
+            self._arrays[column.tag].append(array)
+            self._bad[column.tag] = self._bad.get(column.tag, 0) + bad
+            self._cells[column.tag] = []
+        self._zones = []
+        self._pending = 0
 
     def frame(self) -> pd.DataFrame:
         """The DataFrame.
@@ -68,9 +89,13 @@ class ColumnBuilder:
             Values that are none of their VR are missing in the frame; the warning names column and count.
         """
         columns = self.columns[: self._fixed] + sorted(self.columns[self._fixed :], key=lambda column: column.tag)
+        if self._pending or not self.length:
+            self._convert()
         arrays: dict[str, Any] = {}
         for column in columns:
-            arrays[column.name], bad = array_of(column, self._cells[column.tag], self._zones)
+            arrays[column.name] = _joined(self._arrays[column.tag])
+            self._arrays[column.tag] = [arrays[column.name]]
+            bad = self._bad[column.tag]
             if bad:
                 warn(
                     f"{column.name}: {bad} of {self.length} values break the rules of {column.vr or 'their VR'} "
@@ -90,6 +115,15 @@ def frame_of(rows: Rows, columns: Iterable[Column]) -> pd.DataFrame:
 def first_values(rows: Rows, tag: str) -> list[Any]:
     """The first value of *tag* in each row, ``None`` where it has none."""
     return [value[0] if value else None for value in _values(rows, tag)]
+
+
+def _joined(arrays: Sequence[Any]) -> Any:
+    """One array of several with the same dtype."""
+    if len(arrays) == 1:
+        return arrays[0]
+    if all(isinstance(array, np.ndarray) for array in arrays):
+        return np.concatenate(arrays)
+    return pd.concat([pd.Series(array, copy=False) for array in arrays], ignore_index=True).array
 
 
 def _cells(rows: Rows, column: Column) -> list[Any]:

@@ -21,6 +21,7 @@ from dicomkit.frames import (
     STUDIES,
     ColumnBuilder,
     attribute,
+    dicom_json,
     frame_of,
     search_columns,
 )
@@ -187,8 +188,10 @@ def test_no_json_changes_a_type_or_ends_in_an_error(rows: list[dict[str, Any]]) 
     assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == {c.name: c.dtype for c in COLUMNS}
 
 
-def test_pages_change_nothing() -> None:
-    """A frame built from pages is the frame of all rows."""
+@pytest.mark.parametrize("portion", [1, 5, 20_000])
+def test_pages_change_nothing(monkeypatch: pytest.MonkeyPatch, portion: int) -> None:
+    """A frame built from pages is the frame of all rows, whenever the cells become arrays."""
+    monkeypatch.setattr(dicom_json, "PORTION", portion)
     rows = [row(StudyDate=f"200401{day:02d}", PatientID=str(day), ImageType=["A"] * (day % 3)) for day in range(1, 30)]
     whole = frame_of(rows, COLUMNS)
     for size in (1, 2, 7, 100):
@@ -198,22 +201,16 @@ def test_pages_change_nothing() -> None:
         pd.testing.assert_frame_equal(builder.frame(), whole)
 
 
-def test_all_fields_come_behind_in_the_order_of_their_tags() -> None:
+@pytest.mark.parametrize("portion", [1, 20_000])
+def test_all_fields_come_behind_in_the_order_of_their_tags(monkeypatch: pytest.MonkeyPatch, portion: int) -> None:
     """Attributes that a later page brings get a column, and rows before it are missing there."""
+    monkeypatch.setattr(dicom_json, "PORTION", portion)
     builder = ColumnBuilder(search_columns("study"), all_fields=True)
     builder.extend([row(StudyDescription="later tag", PatientID="1")])
     builder.extend([row(InstitutionName="earlier tag", PatientID="2", AcquisitionDateTime="2004")])
     frame = builder.frame()
     assert list(frame.columns)[len(STUDIES) :] == ["AcquisitionDateTime", "InstitutionName", "StudyDescription"]
     assert frame.InstitutionName.isna().tolist() == [True, False]
-
-
-def test_request_fixes_what_a_server_leaves_out() -> None:
-    """An attribute that the path named is filled in where the row has none."""
-    builder = ColumnBuilder(STUDIES)
-    builder.extend([row(StudyInstanceUID="1.2"), {}])
-    builder.fill(tag_of("StudyInstanceUID"), "1.3")
-    assert builder.frame().StudyInstanceUID.tolist() == ["1.2", "1.3"]
 
 
 WHEEL = sorted((Path(pydicom.__file__).parent / "data" / "test_files").glob("*.dcm"))
