@@ -25,6 +25,7 @@ LAYERS: dict[str, int] = {
     "dicomkit.bigquery": 1,
     "dicomkit.deid": 1,
     "dicomkit.pixels": 1,
+    "dicomkit.processes": 1,
     "dicomkit.frames": 2,
     "dicomkit.transport": 2,
     "dicomkit.progress": 2,
@@ -61,6 +62,10 @@ BLIND: list[tuple[str, str]] = [
     ("dicomkit.pixels", "dicomkit.resources"),
     ("dicomkit.pixels", "dicomkit.bigquery"),
     ("dicomkit.pixels", "dicomkit.deid"),
+    ("dicomkit.processes", "dicomkit.deid"),
+    ("dicomkit.processes", "dicomkit.dicom"),
+    ("dicomkit.processes", "dicomkit.pixels"),
+    ("dicomkit.processes", "dicomkit.resources"),
     # Inside the engine: handlers know the wire, services the rules, persistence one medium each.
     ("dicomkit.engine.persistence", "dicomkit.engine.services"),
     ("dicomkit.engine.persistence", "dicomkit.engine.handlers"),
@@ -78,6 +83,7 @@ WITHOUT: list[tuple[str, frozenset[str]]] = [
     ("dicomkit.bigquery", frozenset({"requests", "pandas", "sqlite3", "duckdb", "werkzeug", "socket"})),
     ("dicomkit.deid", frozenset({"requests", "pandas", "sqlite3", "duckdb", "werkzeug", "socket"})),
     ("dicomkit.pixels", frozenset({"requests", "pandas", "sqlite3", "duckdb", "werkzeug", "socket"})),
+    ("dicomkit.processes", frozenset({"requests", "pandas", "sqlite3", "duckdb", "werkzeug", "socket", "pickle"})),
 ]
 """(who, modules from outside that it must not import)."""
 

@@ -13,30 +13,27 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from dicomkit.deid import child
 from dicomkit.dicom.multipart import MAX_PART_BYTES, SPOOL_BYTES
 from dicomkit.dicom.spool import Part, Sink
 from dicomkit.engine.persistence import catalog
 from dicomkit.engine.persistence.index_cursor import SelectedInstance
 from dicomkit.engine.persistence.storage import Storage
 from dicomkit.engine.services.buckets import Buckets
-from dicomkit.engine.services.children import Children, cpus, result_of
+from dicomkit.engine.services.deidentify_workers import DeidentifyWorkers
 from dicomkit.engine.services.filter_config import selected
 from dicomkit.engine.services.ingest import BATCH_BYTES, BATCH_PARTS, Ingest
 from dicomkit.engine.services.retrieve import Retrieve
 from dicomkit.engine.services.task import Task
+from dicomkit.engine.services.worker_pool import Answer, cpus, result_of
 from dicomkit.errors import DicomFormatError, Internal, NotFound
 from dicomkit.names import DicomStoreName
 from dicomkit.resources.deidentify_config import DeidentifyConfig
 from dicomkit.resources.filter_config import DicomFilterConfig
 
-__all__ = ["ACTION", "CHILD", "LIMIT_S", "MAX_INSTANCE_BYTES", "DeidentifiedCopy", "read_whole"]
+__all__ = ["ACTION", "LIMIT_S", "MAX_INSTANCE_BYTES", "DeidentifiedCopy", "read_whole"]
 
 ACTION = "DeidentifyDicomStore"
 """What notifications of the destination call it."""
-
-CHILD = "dicomkit.deid.child"
-"""What the child processes run."""
 
 LIMIT_S = 120.0
 """How long one instance may take."""
@@ -46,6 +43,8 @@ MAX_INSTANCE_BYTES = 1 << 30
 
 PORTION_S = 0.5
 """How long results are gathered before they are stored."""
+
+MAX_WORKERS = 8
 
 _AHEAD = 16
 """Instances for each child that are being worked on or wait for it."""
@@ -95,14 +94,14 @@ class DeidentifiedCopy:
         make_stores
             The second stores are to be made, with the labels of the first ones.
         """
-        first = child.settings(config, key, preview=False)
-        with Children(CHILD, first, count=cpus(), limit_s=LIMIT_S) as children:
+        count = cpus(MAX_WORKERS)
+        with DeidentifyWorkers(config, key, preview=False, workers=count, time_limit_s=LIMIT_S) as workers:
             for at, (source, destination) in enumerate(pairs):
                 if at < task.state.get("at", 0):
                     continue  # done by an earlier attempt
                 if make_stores:
                     self._make_store(source, destination)
-                self._run_store(task, children, source, destination, wanted)
+                self._run_store(task, workers, source, destination, wanted)
                 task.state |= {"at": at + 1, "after": 0, "upTo": None}
 
     def _make_store(self, source: DicomStoreName, destination: DicomStoreName) -> None:
@@ -118,7 +117,7 @@ class DeidentifiedCopy:
     def _run_store(
         self,
         task: Task,
-        children: Children,
+        workers: DeidentifyWorkers,
         source: DicomStoreName,
         destination: DicomStoreName,
         wanted: DicomFilterConfig | None,
@@ -138,11 +137,11 @@ class DeidentifiedCopy:
         task.pending(left)
         task.save(now=True)
         portion = _Portion()
-        for item, result in self._results(task, children, chosen):
+        for item, result in self._results(task, workers, chosen):
             left -= 1
             portion.last = item.key
             try:
-                data = b"" if result is None else result_of(result, task.check)
+                data = b"" if result is None else result_of(result, task.check)[1][0]
             except DicomFormatError as error:
                 task.failure(item.source(source), str(error))
             except Internal as error:
@@ -158,24 +157,24 @@ class DeidentifiedCopy:
         self._store(task, portion, source, destination, left)
 
     def _results(
-        self, task: Task, children: Children, chosen: Iterable[SelectedInstance]
-    ) -> Iterator[tuple[SelectedInstance, Future[bytes] | None]]:
+        self, task: Task, workers: DeidentifyWorkers, chosen: Iterable[SelectedInstance]
+    ) -> Iterator[tuple[SelectedInstance, Future[Answer] | None]]:
         """Each instance with what will come of it, in order; ``None`` for one that was deleted meanwhile."""
-        waiting: deque[tuple[SelectedInstance, Future[bytes] | None]] = deque()
+        waiting: deque[tuple[SelectedInstance, Future[Answer] | None]] = deque()
         size = 0
         for item in chosen:
             task.check()
-            waiting.append((item, self._begin(children, item)))
+            waiting.append((item, self._begin(workers, item)))
             size += item.stored.place.length
-            while len(waiting) >= _AHEAD * cpus() or (size > BATCH_BYTES and len(waiting) > 1):
+            while len(waiting) >= _AHEAD * cpus(MAX_WORKERS) or (size > BATCH_BYTES and len(waiting) > 1):
                 size -= waiting[0][0].stored.place.length
                 yield waiting.popleft()
         yield from waiting
 
-    def _begin(self, children: Children, item: SelectedInstance) -> Future[bytes] | None:
-        failed: Future[bytes] = Future()
+    def _begin(self, workers: DeidentifyWorkers, item: SelectedInstance) -> Future[Answer] | None:
+        failed: Future[Answer] = Future()
         try:
-            return children.submit(read_whole(self._retrieve, item))
+            return workers.begin(read_whole(self._retrieve, item))
         except NotFound:
             return None
         except (DicomFormatError, Internal) as error:

@@ -11,14 +11,13 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from dicomkit.deid import child
 from dicomkit.engine.persistence import catalog
 from dicomkit.engine.persistence.index_cursor import SelectedInstance, instances_of
 from dicomkit.engine.persistence.index_sample import sample_keys
 from dicomkit.engine.persistence.storage import Storage
 from dicomkit.engine.services.buckets import Buckets
-from dicomkit.engine.services.children import Children
-from dicomkit.engine.services.deidentify_copy import CHILD, read_whole
+from dicomkit.engine.services.deidentify_copy import read_whole
+from dicomkit.engine.services.deidentify_workers import DeidentifyWorkers
 from dicomkit.engine.services.filter_config import selected
 from dicomkit.engine.services.retrieve import Retrieve
 from dicomkit.errors import DicomFormatError, Internal, NotFound
@@ -74,14 +73,14 @@ class DeidentifyPreview:
         items, total = self._sample(source, wanted, limit)
         counts: Counter[tuple[str, ...]] = Counter()
         looked = unreadable = size = 0
-        first = child.settings(config, bytes(16), preview=True)  # no key shows in a preview
-        with Children(CHILD, first, count=1, limit_s=LIMIT_S) as children:
+        key = bytes(16)  # none shows in a preview
+        with DeidentifyWorkers(config, key, preview=True, workers=1, time_limit_s=LIMIT_S) as workers:
             for item in items:
                 size += item.stored.place.length
                 if looked and size > MAX_BYTES:
                     break
                 try:
-                    answer = json.loads(children.submit(read_whole(self._retrieve, item)).result())
+                    answer = json.loads(workers.begin(read_whole(self._retrieve, item)).result()[1][0])
                 except NotFound:
                     total -= 1
                     continue

@@ -13,6 +13,7 @@ from dicomkit.engine import Engine
 from dicomkit.engine.access import CALLER, Caller
 from dicomkit.engine.services import deidentify_copy as copying
 from dicomkit.engine.services import deidentify_preview as previewing
+from dicomkit.engine.services import deidentify_workers, task
 from dicomkit.engine.services import operations as service
 from tests.unit.deid import planted
 from tests.unit.deid.planted import BASIC, Marks, part10
@@ -120,8 +121,9 @@ def test_interrupted_operation_goes_on_with_the_same_uids(tmp_path: Path) -> Non
 def test_cancel_stops_it_and_leaves_what_is_done(engine: Engine, http: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even while an instance takes for ever."""
     store(http, instance(), instance(PatientName="HANG"))
-    monkeypatch.setattr(copying, "CHILD", ODD)
+    monkeypatch.setattr(deidentify_workers, "MODULE", ODD)
     monkeypatch.setattr(copying, "PORTION_S", 0.0)
+    monkeypatch.setattr(task, "SAVE_S", 0.0)
     name = begun(http).json["name"]
     while "cancelRequested" not in (operation := http.get(f"/v1/{name}").json)["metadata"]:
         if operation["metadata"].get("counter", {}).get("pending") == "1":
@@ -138,7 +140,7 @@ def test_instance_that_kills_its_process_is_a_failure(
     """The rest is copied, and the reason names the instance and none of its values."""
     made = [instance(), instance(PatientName="DIE"), instance(), instance(PatientID="HANG"), instance()]
     store(http, *made)
-    monkeypatch.setattr(copying, "CHILD", ODD)
+    monkeypatch.setattr(deidentify_workers, "MODULE", ODD)
     monkeypatch.setattr(copying, "LIMIT_S", 1.0)
     operation = ended(http, begun(http))
     # What the odd child answers is no DICOM file: it counts as a failure of its own.
@@ -250,6 +252,6 @@ def test_preview_stops_at_its_limit_of_bytes(http: Client, monkeypatch: pytest.M
 def test_preview_counts_what_would_fail(http: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """An instance that cannot be read has no rows."""
     store(http, instance(PatientName="REFUSE"))
-    monkeypatch.setattr(previewing, "CHILD", ODD)
+    monkeypatch.setattr(deidentify_workers, "MODULE", ODD)
     answer = http.post(f"/dicomkit{STORE}:previewDeidentify", json={"config": BASIC}).json
     assert answer == {"rows": [], "instances": 1, "total": 1, "unreadable": 1}

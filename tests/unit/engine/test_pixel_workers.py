@@ -123,7 +123,7 @@ def test_close_leaves_no_process() -> None:
 
     thread = threading.Thread(target=call)
     thread.start()
-    assert until(lambda: not workers._idle)
+    assert until(lambda: not workers._pool._idle)
     workers.close()
     thread.join()
     assert [type(e) for e in errors] == [Unavailable]
@@ -136,12 +136,12 @@ def test_time_is_limited() -> None:
     try:
         workers.frame_count(CT)
         (child,) = children()
-        workers._time_limit_s = 0.3
+        workers._pool.time_limit_s = 0.3
         os.kill(child.pid, signal.SIGSTOP)
         with pytest.raises(ResourceExhausted, match=r"longer than 0\.3 s"):
             workers.frame_count(CT)
         assert not psutil.pid_exists(child.pid)
-        workers._time_limit_s = 30.0
+        workers._pool.time_limit_s = 30.0
         assert workers.frame_count(CT) == 1
     finally:
         workers.close()
@@ -168,7 +168,7 @@ def test_a_process_that_dies_takes_nobody_along(number: signal.Signals, error: t
 
         thread = threading.Thread(target=call)
         thread.start()
-        assert until(lambda: not workers._idle)
+        assert until(lambda: not workers._pool._idle)
         assert workers.frame_count(CT) == 1  # in a second process
         os.kill(child.pid, number)
         os.kill(child.pid, signal.SIGCONT)
