@@ -61,7 +61,8 @@ def _rows(count: int) -> Iterator[dict[str, Any]]:
         raise SystemExit("the rows come from idc-index-data: pip install 'dicomkit[bench]'") from None
     names = ", ".join(name for _, _, name in _ATTRIBUTES)
     sql = f"SELECT {names} FROM read_parquet(?) ORDER BY md5(StudyInstanceUID), SeriesInstanceUID LIMIT ?"  # noqa: S608
-    with duckdb.connect(config={"enable_progress_bar": "false"}) as connection:
+    with duckdb.connect() as connection:
+        connection.execute("SET enable_progress_bar = false")
         found = connection.execute(sql, [str(path), count])
         while portion := found.fetchmany(PORTION):
             for row in portion:
