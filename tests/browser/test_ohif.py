@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pydicom
 import pytest
 from PIL import Image
+from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 import dicomkit as dk
+from dicomkit.pixels import transcode
 from examples.ohif import phantom, viewer
-from tests.contract.instances import ct_slice
+from tests.contract.instances import ct_slice, part10
 from tests.process import TOKEN, serve
 
 if TYPE_CHECKING:
@@ -65,9 +68,11 @@ class Traffic:
         return [status for verb, status, path in self.answers if verb == "GET" and re.search(pattern, path)]
 
 
-@pytest.fixture
-def opened(tmp_path: Path) -> Iterator[tuple[Page, Traffic]]:
-    """The viewer's study list, of a store with the phantom and two studies of another patient."""
+@pytest.fixture(
+    params=[ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless], ids=lambda uid: uid.name
+)
+def opened(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Page, Traffic]]:
+    """The viewer's study list, of a store with the phantom in a transfer syntax and two studies of another patient."""
     from playwright.sync_api import sync_playwright
 
     build = viewer.HERE / viewer.BUILD
@@ -75,7 +80,8 @@ def opened(tmp_path: Path) -> Iterator[tuple[Page, Traffic]]:
     with viewer.pages(build) as pages, serve(tmp_path / "home", "--allow-origin", pages.url) as server:
         with dk.connect(server.url, token=TOKEN) as dataset:
             store = dataset.create_store("ct")
-            uploaded = store.upload([*phantom.ct_series(), ct_slice(study=1), ct_slice(study=2)])
+            slices = [pydicom.dcmread(io.BytesIO(transcode(part10(ds), request.param))) for ds in phantom.ct_series()]
+            uploaded = store.upload([*slices, ct_slice(study=1), ct_slice(study=2)])
             assert set(uploaded["outcome"]) == {"stored"}
             pages.dicomweb_url = f"{server.url}/v1/{store.name}/dicomWeb"
         with sync_playwright() as playwright:
