@@ -31,6 +31,11 @@ _PRAGMAS = (
     "PRAGMA wal_autocheckpoint=4000",
     "PRAGMA cache_size=-32768",
     "PRAGMA temp_store=MEMORY",
+    # What is deleted is written over with zeros: names of patients and keys of operations do not stay in free pages.
+    # Some builds of SQLite do so by themselves. FAST leaves pages as they become free, and saves nothing here: 2,000
+    # instances are uploaded at 1,200 to 1,500 a second, and deleted in 0.1 s, with OFF, FAST and ON. The log has old
+    # pages until it is begun anew, or the folder is closed.
+    "PRAGMA secure_delete=ON",
 )
 
 
