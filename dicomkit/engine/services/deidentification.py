@@ -65,6 +65,11 @@ class Deidentification:
         self._buckets = buckets
         self._copy = DeidentifiedCopy(storage, retrieve, ingest, buckets)
 
+    def register(self, operations: Operations) -> None:
+        """Do the de-identifications of *operations*."""
+        for kind, method in METHODS.items():
+            operations.register(kind, method, self.work)
+
     def begin_store(
         self, operations: Operations, source: DicomStoreName, request: DeidentifyDicomStoreRequest, *, api: str
     ) -> dict[str, Any]:

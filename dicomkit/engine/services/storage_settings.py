@@ -80,6 +80,10 @@ class StorageSettings:
         self._buckets = buckets
         self._on_rows = on_rows
 
+    def register(self, operations: Operations) -> None:
+        """Do the changes of storage class of *operations*."""
+        operations.register(KIND, METHOD, self.work)
+
     def begin(
         self,
         operations: Operations,

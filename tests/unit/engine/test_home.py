@@ -150,3 +150,14 @@ def test_a_catalog_of_a_layout_before_is_brought_up(tmp_path: Path, layout: int)
             one = instance()
             store(http, one)
             assert ended(http, http.delete(f"{WEB}/studies/{one.study}"))["metadata"]["counter"] == {"success": "1"}
+
+
+def test_an_engine_that_cannot_be_put_together_leaves_the_folder_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever part fails: what was opened before is closed again."""
+    monkeypatch.setattr("dicomkit.engine.assembly.StorageSettings", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        Engine(tmp_path)
+    monkeypatch.undo()
+    Engine(tmp_path).close()
