@@ -193,10 +193,7 @@ class GcsExport:
             The instance is gone.
         """
         uri = folder.below(f"{item.study_uid}/{item.series_uid}/{item.uid}")
-        if form.is_as_stored:
-            self._write(check, uri, form.extension, self._retrieve.chunks(item.stored))
-            return
-        # Its file stays although the instance may be moved: another process may be reading it.
+        # Its file stays although the instance may be moved or deleted: another process may be reading it.
         found = self._retrieve.held(store, Target(item.study_uid, item.series_uid, item.uid))
         try:
             for ending, pieces in _readable(self._objects(form, found.items[0])):

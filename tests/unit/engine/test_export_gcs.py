@@ -399,3 +399,31 @@ def test_no_more_than_a_few_instances_are_worked_on_at_a_time(
     monkeypatch.setattr(exports_gcs._Progress, "add", counting)
     assert counter(export(http, to_folder())) == {"success": 40}
     assert most <= 2 * exports_gcs.THREADS
+
+
+@pytest.mark.parametrize("mime_type", [None, f"application/dicom; transfer-syntax={IMPLICIT}"])
+def test_an_instance_deleted_while_it_is_written_arrives_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mime_type: str | None
+) -> None:
+    """Its file stays until the object is there, whatever compaction wants, and goes then."""
+    with Engine(tmp_path / "home", segment_bytes=20_000) as engine:
+        http, out = client(engine), bucket(engine)
+        item = wheel(http, "CT_small.dcm")
+        (file,) = engine.home.blobs.iterdir()
+        other = instance()
+        store(http, other)  # into a file of its own, as the first one is full
+        assert http.delete(other.path).status_code == 200
+        gate = Gate(monkeypatch, 1)
+        operation = begin(http, to_folder(mime_type=mime_type))
+        assert gate.reached.wait(30)
+        assert http.delete(item.path).status_code == 200
+        assert engine.compaction.finish(30)
+        assert file.exists()
+        gate.go.set()
+        assert counter(ended(http, operation)) == {"success": 1}
+        (data,) = written(out).values()
+        if mime_type is None:
+            assert data == item.data
+        else:
+            assert pydicom.dcmread(io.BytesIO(data)).SOPInstanceUID == item.uid
+        assert not file.exists()
