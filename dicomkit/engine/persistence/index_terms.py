@@ -27,7 +27,7 @@ class Column(NamedTuple):
 
     level: int
     name: str
-    index: str | None = None
+    found_by: str | None = None
     """Index that finds rows of a store by it."""
     folded: Column | None = None
     """Column of the folded name, where the attribute is a person name."""
@@ -131,11 +131,11 @@ def ranges(column: Column, wanted: Condition, store_key: int) -> list[Bound]:
     Several where they are in several indexes, in which case a row may be in more than one of them; none where no
     index helps.
     """
-    if column.index is None or isinstance(wanted, Number | Fuzzy):
+    if column.found_by is None or isinstance(wanted, Number | Fuzzy):
         return []
     if not isinstance(wanted, Wildcard):
         test = term(column._replace(folded=None), wanted, f"{column.source}.{column.name}")
-        found = [_range(column, column.index, store_key, test)]
+        found = [_range(column, column.found_by, store_key, test)]
         if column.folded is not None and isinstance(wanted, Exact):
             found.append(_grouped(column, store_key, "name_is", wanted.value))
         return found
@@ -150,7 +150,7 @@ def ranges(column: Column, wanted: Condition, store_key: int) -> list[Bound]:
     if not is_prefix:
         function = "text_glob" if column.folded is None else "name_glob"
         test = Bound(f"{test.sql} AND {function}(?, {name})", [*test.values, wanted.glob])
-    found = [_range(searched, searched.index or "", store_key, test)]
+    found = [_range(searched, searched.found_by or "", store_key, test)]
     if column.folded is not None:
         found.append(_grouped(searched, store_key, "name_glob", wanted.glob))
     return found
