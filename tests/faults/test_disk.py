@@ -89,7 +89,7 @@ from tests.unit.engine.factories import *
 engine = Engine(sys.argv[1])
 http = client(engine)
 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, hard))
+resource.setrlimit(resource.RLIMIT_FSIZE, (800_000, hard))
 answers = []
 for n in range(40):
     one = instance(pixels=30_000)
