@@ -114,6 +114,13 @@ class Accept:
             return _ranked(self.header, self.query, offers)
         return _ranked_and_kept(self.header, self.query, offers)
 
+    def best(self, offers: Offers) -> Offer:
+        """The most wanted of *offers*; raises :meth:`refusal` when none is acceptable."""
+        ranked = self.ranked(offers)
+        if not ranked:
+            raise self.refusal(offers)
+        return ranked[0]
+
     def refusal(self, offers: Offers) -> NotAcceptable:
         """The error for a request that takes none of *offers*."""
         words = [str(offer) for offer in offers.all if offer.is_default or offer.syntax == "*"]

@@ -18,6 +18,7 @@ from werkzeug.wrappers import Request, Response
 
 from dicomkit.engine.access import METHOD_ID, caller_of
 from dicomkit.engine.assembly import Assembly, Mode
+from dicomkit.engine.defects import place_of
 from dicomkit.engine.handlers import all_routes
 from dicomkit.engine.persistence.blobs import SEGMENT_BYTES
 from dicomkit.engine.routes import Route, url_map
@@ -124,11 +125,7 @@ def _error_response(exc: Exception, method_id: str) -> Response:
     elif isinstance(exc, HTTPException):
         error = ApiError(exc.name, status=exc.code or 500, code="INVALID_ARGUMENT")
     else:
-        frame = exc.__traceback__
-        while frame is not None and frame.tb_next is not None:
-            frame = frame.tb_next
-        where = f"{frame.tb_frame.f_code.co_name}:{frame.tb_lineno}" if frame is not None else "?"
-        _log.error("%s failed: %s in %s", method_id, type(exc).__name__, where)
+        _log.error("%s failed: %s in %s", method_id, type(exc).__name__, place_of(exc))
         error = Internal("internal error")
     body = orjson.dumps(to_body(error), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     return Response(body, status=error.status, content_type="application/json; charset=UTF-8")

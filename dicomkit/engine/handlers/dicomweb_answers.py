@@ -68,7 +68,13 @@ class AnswerPart:
 
 
 def names(
-    project: str, location: str, dataset: str, store: str, study: str, series: str | None, instance: str | None
+    project: str,
+    location: str,
+    dataset: str,
+    store: str,
+    study: str,
+    series: str | None = None,
+    instance: str | None = None,
 ) -> tuple[DicomStoreName, Target]:
     """The store and what in it a path names, checked."""
     check_uids(study=study, series=series, instance=instance)

@@ -41,31 +41,18 @@ _OFFERS = Offers(
 )
 
 
-def _bulkdata(
-    engine: Engine,
-    request: Request,
-    project: str,
-    location: str,
-    dataset: str,
-    store: str,
-    study: str,
-    series: str,
-    instance: str,
-    bulk: str,
-) -> Response:
-    name, target = names(project, location, dataset, store, study, series, instance)
-    path = bulk_path(bulk)
+def _bulkdata(engine: Engine, request: Request, *, bulk: str, **path: str) -> Response:
+    name, target = names(**path)
+    place = bulk_path(bulk)
     accept = accept_of(engine, request)
-    ranked = accept.ranked(_OFFERS)
-    if not ranked:
-        raise accept.refusal(_OFFERS)
+    chosen = accept.best(_OFFERS)
     found = engine.retrieve.held(name, target)
     with letting_go(found.hold):
         (item,) = found.items
-        value = engine.bulk_data.open(item, path, as_stored=ranked[0].syntax == "*")
+        value = engine.bulk_data.open(item, place, as_stored=chosen.syntax == "*")
         content_type = f"{OCTETS}; transfer-syntax={value.transfer_syntax}" if value.is_encapsulated else OCTETS
-        if not ranked[0].multipart:
-            etag = f"{item.sha256.hex()}-{path}{'-encapsulated' if value.is_encapsulated else ''}"
+        if not chosen.multipart:
+            etag = f"{item.sha256.hex()}-{place}{'-encapsulated' if value.is_encapsulated else ''}"
             response = single(request, value.chunks, value.length, content_type, found.hold, etag=etag)
         else:
             part = AnswerPart(content_type, value.chunks, value.length)

@@ -76,19 +76,8 @@ def _made_offers(stored: str | None, alone: bool) -> Offers:
     )
 
 
-def _frames(
-    engine: Engine,
-    request: Request,
-    project: str,
-    location: str,
-    dataset: str,
-    store: str,
-    study: str,
-    series: str,
-    instance: str,
-    frames: str,
-) -> Response:
-    name, target = names(project, location, dataset, store, study, series, instance)
+def _frames(engine: Engine, request: Request, *, frames: str, **path: str) -> Response:
+    name, target = names(**path)
     numbers = frame_numbers(frames)
     found = engine.retrieve.held(name, target)
     accept = accept_of(engine, request)

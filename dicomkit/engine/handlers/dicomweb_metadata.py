@@ -30,31 +30,19 @@ XML = "application/dicom+xml"
 _OFFERS = Offers((Offer(JSON), Offer("application/json"), Offer(XML, multipart=True)))
 
 
-def _metadata(
-    engine: Engine,
-    request: Request,
-    project: str,
-    location: str,
-    dataset: str,
-    store: str,
-    study: str,
-    series: str | None = None,
-    instance: str | None = None,
-) -> Response:
+def _metadata(engine: Engine, request: Request, **path: str) -> Response:
     accept = accept_of(engine, request)
-    ranked = accept.ranked(_OFFERS)
-    if not ranked:
-        raise accept.refusal(_OFFERS)
-    name, target = names(project, location, dataset, store, study, series, instance)
+    chosen = accept.best(_OFFERS)
+    name, target = names(**path)
     items = engine.retrieve.find(name, target)
-    base = f"{origin(request)}{api_version(request)}/{name}/dicomWeb/studies/{study}"
+    base = f"{origin(request)}{api_version(request)}/{name}/dicomWeb/studies/{target.study}"
     # With the base of the instance's bulk data.
     found = (
         (f"{base}/series/{item.series_uid}/instances/{item.uid}/bulkdata/", text)
         for item, text in engine.retrieve.metadata(items)
     )
-    if not ranked[0].multipart:
-        return Response(started(_json(found)), content_type=ranked[0].media, direct_passthrough=True)
+    if not chosen.multipart:
+        return Response(started(_json(found)), content_type=chosen.media, direct_passthrough=True)
     boundary = new_boundary()
     content_type = f'{MULTIPART}; type="{XML}"; boundary={boundary}'
     return Response(started(_xml(found, boundary)), content_type=content_type, direct_passthrough=True)

@@ -40,19 +40,8 @@ _NOT_TAKEN = ("window", "quality", "annotation", "iccprofile", "charset")
 """Parameters of PS3.18 that the service does not have: without them the picture would be another one."""
 
 
-def _rendered(
-    engine: Engine,
-    request: Request,
-    project: str,
-    location: str,
-    dataset: str,
-    store: str,
-    study: str,
-    series: str,
-    instance: str,
-    frames: str | None = None,
-) -> Response:
-    name, target = names(project, location, dataset, store, study, series, instance)
+def _rendered(engine: Engine, request: Request, *, frames: str | None = None, **path: str) -> Response:
+    name, target = names(**path)
     asked = frame_numbers(frames) if frames is not None else None
     viewport = _viewport(request)
     accept = accept_of(engine, request)
@@ -66,12 +55,10 @@ def _rendered(
             engine.renderings.check_frames(item, asked)
             numbers = asked
         offers = _ALONE if len(numbers) == 1 else _SEVERAL
-        ranked = accept.ranked(offers)
-        if not ranked:
-            raise accept.refusal(offers)
-        media = ranked[0].media
+        chosen = accept.best(offers)
+        media = chosen.media
         made = engine.renderings.all_rendered(item, numbers, media, viewport)
-        if ranked[0].multipart:
+        if chosen.multipart:
             return multipart([AnswerPart(media, partial(_next, made)) for _ in numbers], media, found.hold)
         body = next(made)
         found.hold.close()

@@ -55,18 +55,8 @@ _ONE = Offers(
 )
 
 
-def _retrieve(
-    engine: Engine,
-    request: Request,
-    project: str,
-    location: str,
-    dataset: str,
-    store: str,
-    study: str,
-    series: str | None = None,
-    instance: str | None = None,
-) -> Response:
-    name, target = names(project, location, dataset, store, study, series, instance)
+def _retrieve(engine: Engine, request: Request, **path: str) -> Response:
+    name, target = names(**path)
     found = engine.retrieve.held(name, target)
     accept, offers = accept_of(engine, request), _ONE if target.instance else _MANY
     refused: NotAcceptable | None = None
@@ -114,22 +104,12 @@ def _parts(engine: Engine, items: Sequence[StoredInstance], syntax: str) -> list
     ]
 
 
-def _delete(
-    engine: Engine,
-    request: Request,
-    project: str,
-    location: str,
-    dataset: str,
-    store: str,
-    study: str,
-    series: str | None = None,
-    instance: str | None = None,
-) -> Response:
-    name, _ = names(project, location, dataset, store, study, series, instance)
-    if series is not None and instance is not None:
-        engine.removal.instance(name, study, series, instance)
+def _delete(engine: Engine, request: Request, **path: str) -> Response:
+    name, target = names(**path)
+    if target.series is not None and target.instance is not None:
+        engine.removal.instance(name, target.study, target.series, target.instance)
         return json_response(request, {})
-    done = engine.removal.study(name, study, series, engine.operations, api=api_version(request))
+    done = engine.removal.study(name, target.study, target.series, engine.operations, api=api_version(request))
     return json_response(request, done)
 
 

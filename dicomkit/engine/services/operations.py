@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from dicomkit.engine.defects import place_of
 from dicomkit.engine.persistence import catalog
 from dicomkit.engine.persistence import operations as rows
 from dicomkit.engine.persistence.database import Connection
@@ -311,11 +312,7 @@ class Operations:
             except SetupError as exc:
                 error = FailedPrecondition(str(exc))
             except Exception as exc:  # noqa: BLE001 - a defect; its text may hold values
-                frame = exc.__traceback__
-                while frame is not None and frame.tb_next is not None:
-                    frame = frame.tb_next
-                where = f"{frame.tb_frame.f_code.co_name}:{frame.tb_lineno}" if frame is not None else "?"
-                _log.error("%s failed: %s in %s", row.kind, type(exc).__name__, where)
+                _log.error("%s failed: %s in %s", row.kind, type(exc).__name__, place_of(exc))
                 error = ApiError("internal error", status=500, code="INTERNAL")
         return {"error": rpc_status(error)}
 

@@ -51,9 +51,10 @@ def test_what_breaks_the_rule_is_refused(text: str) -> None:
 def test_no_text_breaks_the_parser(text: str) -> None:
     """Whatever comes is a viewport or an argument error."""
     try:
-        Viewport.parse(text)
+        viewport = Viewport.parse(text)
     except InvalidArgument:
         return
+    assert viewport.width > 0 and viewport.height > 0
 
 
 @given(*(st.integers(1, 3000) for _ in range(4)))
