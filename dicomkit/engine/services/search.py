@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from dicomkit.dicom.attributes import ALL_FIELDS, DEFAULTS, UIDS, Level, levels_down_to
+from dicomkit.dicom.attributes import ALL_FIELDS, COMPUTED, DEFAULTS, UIDS, Level, levels_down_to
 from dicomkit.dicom.dictionary import tag_of
 from dicomkit.dicom.matching import Mode
 from dicomkit.dicom.query import ALL, Query
@@ -61,6 +61,9 @@ _SERIES_COUNTS: dict[str, Callable[[SeriesRow], bytes]] = {
     "00201209": lambda s: b'{"vr":"IS","Value":[%d]}' % s.instance_count,
 }
 _COUNTED = _STUDY_COUNTS.keys() | _SERIES_COUNTS.keys()
+_COUNTED_AT: dict[Level, frozenset[str]] = {
+    level: frozenset(tag_of(k) for k in keywords) for level, keywords in COMPUTED.items()
+}
 
 Lines = list[bytes]
 
@@ -102,7 +105,7 @@ class Search:
                 rows = rows_by_key(connection, selection.level, keys)
             else:
                 rows = search(connection, selection, **page)
-            return _Rendering(connection, query).render(rows) if rows else []
+            return _Rendering(connection, query, self._mode).render(rows) if rows else []
 
     def count(self, name: DicomStoreName, query: Query) -> int:
         """How many matches a query has in all, whatever its limit; raises as :meth:`run` does."""
@@ -116,13 +119,16 @@ class Search:
 class _Rendering:
     """Makes JSON of the rows of one search."""
 
-    def __init__(self, connection: Connection, query: Query) -> None:
+    def __init__(self, connection: Connection, query: Query, mode: Mode) -> None:
         self._connection = connection
         self._level: Level = query.level
         self._everything = ALL in query.fields and query.level == "instance"
         self._fields = frozenset(f for f in query.fields if f != ALL)
         wanted = _WITH_ALL if ALL in query.fields else _DEFAULT
-        self._own = wanted[query.level] | self._fields
+        # What PS3.18 lets a server count comes with the results of its own level, for viewers list it unasked; below
+        # it would make every row longer, and is to be asked for.
+        counted = _COUNTED_AT[query.level] if mode == "friendly" else frozenset[str]()
+        self._own = wanted[query.level] | counted | self._fields
         # Below a study the parents' values are left out, but for the UIDs, which name the result.
         carried = wanted if query.study_instance_uid is None else dict.fromkeys(wanted, frozenset[str]())
         self._of_study = ((carried["study"] | self._fields) - _OF_EVERY_LEVEL) | {_STUDY_UID}
@@ -166,11 +172,11 @@ class _Rendering:
         return {row.key: sorted(self._series_lines(row, self._of_series) + studies[row.study_key]) for row in found}
 
     def _study_lines(self, row: StudyRow, wanted: frozenset[str]) -> Lines:
-        counted = [_line(tag, count(row)) for tag, count in _STUDY_COUNTS.items() if tag in self._fields]
+        counted = [_line(tag, count(row)) for tag, count in _STUDY_COUNTS.items() if tag in wanted]
         return _only(row.lines, wanted) + counted
 
     def _series_lines(self, row: SeriesRow, wanted: frozenset[str]) -> Lines:
-        counted = [_line(tag, count(row)) for tag, count in _SERIES_COUNTS.items() if tag in self._fields]
+        counted = [_line(tag, count(row)) for tag, count in _SERIES_COUNTS.items() if tag in wanted]
         return _only(row.lines, wanted) + counted
 
     def _from_metadata(self, keys: Sequence[int]) -> dict[int, Lines]:

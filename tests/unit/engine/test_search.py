@@ -13,13 +13,14 @@ from pydicom.sequence import Sequence
 from pydicom.uid import CTImageStorage
 from werkzeug.test import Client
 
-from dicomkit.dicom.attributes import DEFAULTS
+from dicomkit.dicom.attributes import COMPUTED, DEFAULTS
 from dicomkit.dicom.dictionary import tag_of
 from dicomkit.engine import Engine
 from dicomkit.engine.services import search_scan
 from tests.unit.engine.factories import WEB, client, dataset, ended, instance, store, written
 
 A, B, C = "1.2.826.1", "1.2.826.2", "1.2.826.3"
+LEVELS = ("studies", "series", "instances")
 DEEP = "ModalitiesInStudy,NumberOfStudyRelatedSeries,NumberOfStudyRelatedInstances,NumberOfSeriesRelatedInstances"
 
 
@@ -173,14 +174,15 @@ def test_pages_are_disjoint_and_complete(http: Client) -> None:
         assert paged == whole
 
 
-def test_default_attributes_of_each_level(http: Client) -> None:
+@pytest.mark.parametrize(("http", "counted"), [("friendly", COMPUTED), ("google", {})], indirect=["http"])
+def test_default_attributes_of_each_level(http: Client, counted: dict[str, tuple[str, ...]]) -> None:
     """The documented defaults that the instance has; parents' defaults where the whole store is searched."""
     ds = dataset(study=A)
 
     def present(*levels: str) -> set[str]:
         tags = {tag_of(k) for level in levels for k in DEFAULTS[level]}
         in_file = {f"{int(e.tag):08X}" for e in ds} | {tag_of(k) for k in ("Rows", "Columns", "BitsAllocated")}
-        return tags & in_file
+        return (tags & in_file) | {tag_of(k) for k in counted.get(levels[-1], ())}
 
     assert set(search(http, f"studies?StudyInstanceUID={A}")[0]) == present("study")
     assert set(search(http, "series")[0]) == present("study", "series")
@@ -206,15 +208,24 @@ def test_names_have_their_groups(http: Client) -> None:
     }
 
 
+def test_counts_come_with_the_results_of_their_level(http: Client) -> None:
+    """What PS3.18 tables 10.6.3-3 and 10.6.3-4 have a server count; results below carry it when it is asked for."""
+    study, series, instance = (search(http, f"{level}?StudyInstanceUID={A}")[0] for level in LEVELS)
+    assert sorted(study[tag_of("ModalitiesInStudy")]["Value"]) == ["CT", "SR"]
+    assert (value(study, "NumberOfStudyRelatedSeries"), value(study, "NumberOfStudyRelatedInstances")) == (2, 6)
+    assert value(series, "NumberOfSeriesRelatedInstances") == 3
+    assert not {tag_of(keyword) for keyword in DEEP.split(",")[:3]} & series.keys()
+    assert not {tag_of(keyword) for keyword in DEEP.split(",")} & instance.keys()
+
+
 def test_counts_come_when_they_are_asked_for(http: Client) -> None:
     """ModalitiesInStudy and the numbers of PS3.18 table 10.6.3-3, at every level, kept true by every store."""
-    for query in ("studies", "series", "instances"):
+    for query in LEVELS:
         item = search(http, f"{query}?StudyInstanceUID={A}&includefield={DEEP}")[0]
         assert sorted(item[tag_of("ModalitiesInStudy")]["Value"]) == ["CT", "SR"]
         assert value(item, "NumberOfStudyRelatedSeries") == 2
         assert value(item, "NumberOfStudyRelatedInstances") == 6
         assert query == "studies" or value(item, "NumberOfSeriesRelatedInstances") == 3
-    assert tag_of("ModalitiesInStudy") not in search(http, "studies")[0]
 
 
 def test_counts_after_deletes(http: Client) -> None:
