@@ -104,6 +104,9 @@ def test_the_viewer_finds_a_ct_series_shows_it_and_scrolls_through_it(opened: tu
     page, traffic = opened
     page.get_by_text("Phantom, Torso").wait_for()
     page.get_by_text("Test, Patient1").wait_for()
+    listed = page.locator("tr", has_text="Phantom, Torso").first.inner_text().split()
+    assert "CT" in listed, "ModalitiesInStudy"
+    assert listed[-1] == "20", "NumberOfStudyRelatedInstances"
     page.locator("[data-cy=confirm-and-hide-button]").click()
 
     patient = page.locator("tr input").first
