@@ -12,7 +12,7 @@ NBVAL     := --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitiz
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test browser-test check bench notebooks execute-notebooks format clean
+.PHONY: help demo test browser-test check bench schema-report notebooks execute-notebooks format clean
 
 help:
 	@echo "make demo       install and show the main job on the sample files of the pydicom wheel"
@@ -20,6 +20,7 @@ help:
 	@echo "make browser-test  the OHIF viewer on dicomkit serve (wants npm and Chromium)"
 	@echo "make check      ruff, mypy --strict, layering"
 	@echo "make bench      print the table of measured ratios (minutes; wants a quiet machine)"
+	@echo "make schema-report  compare our columns with a table that the Cloud Healthcare API wrote"
 	@echo "make notebooks  compare the notebooks' outputs with a new run (part of make test)"
 	@echo "make execute-notebooks  run them and write the outputs back"
 	@echo "make format     let ruff rewrite what it can"
@@ -52,6 +53,9 @@ check: $(DEV)
 
 bench: $(DEV)
 	$(BIN)/python -m bench $(BENCH)
+
+schema-report: $(CORE)
+	$(BIN)/python scripts/schema_report.py
 
 format: $(DEV)
 	$(BIN)/ruff check --fix .
