@@ -36,7 +36,7 @@ def connect(
     target: str | os.PathLike[str],
     *,
     dataset: str = "default",
-    mode: Mode = "friendly",
+    mode: Mode | None = None,
     token: str | None = None,
     credentials: Credentials | None = None,
 ) -> Dataset:
@@ -52,8 +52,9 @@ def connect(
     dataset
         The dataset in a folder or on a server, by its id or by its whole name; made if missing.
     mode
-        How a folder's engine answers. ``"google"`` refuses what the cloud would refuse, so that a notebook that runs
-        here also runs there.
+        How a folder's engine answers: ``"friendly"``, unless it is said, or ``"google"``, which refuses what the cloud
+        would refuse, so that a notebook that runs here also runs there. Of a server it is what is expected; what it
+        does it was told at its start (``dicomkit serve --mode``).
     token
         Of a dicomkit server; by default what the environment variable ``DICOMKIT_TOKEN`` holds.
     credentials
@@ -69,14 +70,14 @@ def connect(
     Raises
     ------
     InvalidArgument
-        The target is none of the three.
+        The target is none of the three, or the server's mode is another one.
     SetupError
         No Google credentials are found.
     Unavailable
         Another process has the folder open (the message names it), or no server answers.
     """
     text = os.fspath(target)
-    if mode not in ("friendly", "google"):
+    if mode not in (None, "friendly", "google"):
         raise InvalidArgument(f"mode is 'friendly' or 'google'; got {mode!r:.40}")
     if _CLOUD.fullmatch(text):
         from dicomkit.client.connection import CLOUD_URL, Connection
@@ -94,20 +95,20 @@ def connect(
                 "credentials are for a folder or for Google Cloud; a dicomkit server takes token=..., and has its own "
                 "credentials"
             )
-        return _server(text, dataset, token)
+        return _server(text, dataset, mode, token)
     if "://" in text or not text:
         raise InvalidArgument(
             f"{text!r:.80} is nothing to connect to; give a folder, http://host:port of a dicomkit server, "
             "or projects/P/locations/L/datasets/D for Google Cloud"
         )
-    return _folder(Path(text).expanduser(), dataset, mode, credentials)
+    return _folder(Path(text).expanduser(), dataset, mode or "friendly", credentials)
 
 
 def _dataset_name(dataset: str) -> DatasetName:
     return DatasetName.parse(dataset if "/" in dataset else f"{_HOME_PARENT}/datasets/{dataset}")
 
 
-def _server(url: str, dataset: str, token: str | None) -> Dataset:
+def _server(url: str, dataset: str, mode: Mode | None, token: str | None) -> Dataset:
     from dicomkit.client.connection import Connection
     from dicomkit.client.dataset import Dataset, create_if_missing
     from dicomkit.transport import token_session
@@ -124,7 +125,15 @@ def _server(url: str, dataset: str, token: str | None) -> Dataset:
         bigquery_endpoint=origin,
         place=origin,
     )
-    create_if_missing(connection.rest, name)
+    try:
+        answers = connection.own.json("GET", "about")["mode"]
+        if mode not in (None, answers):
+            raise InvalidArgument(f"{origin} answers with mode={answers!r}; start it with --mode {mode}")
+        connection.searches_as_google = answers == "google"
+        create_if_missing(connection.rest, name)
+    except BaseException:
+        connection.close()
+        raise
     return Dataset(connection, name)
 
 

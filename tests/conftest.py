@@ -78,13 +78,15 @@ def served(app: Callable[..., Any], gate: Gate | None = None) -> Iterator[str]:
 
 
 @contextmanager
-def deployed(deployment: Deployment, home: Path) -> Iterator[dk.Dataset]:
+def deployed(
+    deployment: Deployment, home: Path, mode: Literal["friendly", "google"] = "friendly"
+) -> Iterator[dk.Dataset]:
     """A dataset on a fresh engine of this deployment."""
     if deployment == "embedded":
-        with dk.connect(home) as dataset:
+        with dk.connect(home, mode=mode) as dataset:
             yield dataset
     else:
-        with Engine(home) as engine, served(engine) as origin, dk.connect(origin) as dataset:
+        with Engine(home, mode=mode) as engine, served(engine) as origin, dk.connect(origin) as dataset:
             yield dataset
 
 

@@ -141,6 +141,7 @@ METHODS: dict[str, Needs] = {
         },
     ),
     **_methods("dicomkit", "dataset", {"operationErrors": "healthcare.operations.get"}),
+    "dicomkit.about": Needs(None, "project"),
     **_methods("dicomkit", "project", {"topics": "pubsub.topics.list", "messages": "pubsub.subscriptions.consume"}),
     **_methods(
         "bigquery",

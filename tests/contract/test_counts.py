@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 
 import dicomkit as dk
 from dicomkit.errors import ClientSideFilterWarning, InvalidArgument
+from tests.conftest import DEPLOYMENTS, deployed
 from tests.contract.instances import ROOT, ct_slice
 
 COUNTS = {"study": "count_studies", "series": "count_series", "instance": "count_instances"}
@@ -30,10 +31,10 @@ def filled(dataset: dk.Dataset) -> dk.Store:
     return store
 
 
-@pytest.fixture
-def google(tmp_path: Path) -> Iterator[dk.Store]:
-    """The same on an engine that refuses what Google refuses."""
-    with dk.connect(tmp_path / "google", mode="google") as dataset:
+@pytest.fixture(params=DEPLOYMENTS)
+def google(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dk.Store]:
+    """The same on an engine that refuses what Google refuses; a client elsewhere is told so by it."""
+    with deployed(request.param, tmp_path / "google", mode="google") as dataset:
         yield filled(dataset)
 
 

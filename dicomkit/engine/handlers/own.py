@@ -1,4 +1,4 @@
-"""What Google's API has no method for: how far the streams of a store are, how many matches a search has."""
+"""What Google's API has no method for: how the engine answers, how far streams are, how many matches a search has."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["ROUTES"]
 
 MAX_WAIT_S = 600.0
+
+
+def _about(engine: Engine, request: Request) -> Response:
+    """How this engine answers: a client that is elsewhere cannot know."""
+    return json_response(request, {"mode": engine.mode})
 
 
 def _status(engine: Engine, request: Request, **path: str) -> Response:
@@ -42,6 +47,7 @@ def _count(engine: Engine, request: Request, **path: str) -> Response:
 _OWN = STORE.replace("/v1/", "/dicomkit/v1/", 1)
 
 ROUTES = (
+    Route("dicomkit.about", "GET", "/dicomkit/v1/about", _about),
     Route("dicomkit.streamStatus", "GET", f"{_OWN}:streamStatus", _status),
     *(
         Route("dicomkit.countMatches", "GET", f"{_OWN}/dicomWeb/{level}:count", _count)

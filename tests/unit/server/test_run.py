@@ -19,6 +19,7 @@ import requests
 
 import dicomkit as dk
 from dicomkit.engine import Engine
+from dicomkit.errors import InvalidArgument
 from tests.contract.instances import ct_slice, part10
 from tests.process import TOKEN, serve
 
@@ -196,6 +197,17 @@ def test_network_with_a_token_is_warned_about(tmp_path: Path) -> None:
                 session.trust_env = False
                 answer = session.get(f"{process.url}/healthz", headers={"Host": host}, timeout=30)
                 assert answer.status_code == status
+        assert process.stop() == 0
+
+
+def test_client_is_told_the_mode_and_refuses_another_one(tmp_path: Path) -> None:
+    """Whoever expects Google's refusals does not get the friendly engine without a word, nor the other way round."""
+    with serve(tmp_path / "home", "--mode", "google") as process:
+        with pytest.raises(InvalidArgument, match="answers with mode='google'; start it with --mode friendly"):
+            dk.connect(process.url, token=TOKEN, mode="friendly")
+        for mode in ("google", None):
+            with dk.connect(process.url, token=TOKEN, mode=mode) as dataset:
+                assert dataset.stores().empty
         assert process.stop() == 0
 
 
