@@ -10,6 +10,7 @@ import typer
 from dicomkit.commands.options import DatasetId, Format, FormatOption, Output, StoreId, Target, Token
 from dicomkit.commands.output import check_output, show
 from dicomkit.commands.targets import matches, store_of
+from dicomkit.errors import InvalidArgument
 
 __all__ = ["app"]
 
@@ -31,6 +32,11 @@ Fields = Annotated[
 ]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Most rows wanted.", rich_help_panel="Output")]
 Fuzzy = Annotated[bool, typer.Option("--fuzzy", help="Match PatientName by the beginnings of its words.")]
+Count = Annotated[
+    bool, typer.Option("--count", help="Print how many there are, and nothing of them.", rich_help_panel="Output")
+]
+
+_COUNT = {"study": "count_studies", "series": "count_series", "instance": "count_instances"}
 
 
 @app.command()
@@ -43,11 +49,12 @@ def studies(
     field: Fields = None,
     limit: Limit = None,
     fuzzy: Fuzzy = False,
+    count: Count = False,
     format_: FormatOption = Format.table,
     output: Output = None,
 ) -> None:
     """Find studies."""
-    _search("study", store, target, match, dataset, token, field, limit, fuzzy, format_, output)
+    _search("study", store, target, match, dataset, token, field, limit, fuzzy, count, format_, output)
 
 
 @app.command()
@@ -60,11 +67,12 @@ def series(
     field: Fields = None,
     limit: Limit = None,
     fuzzy: Fuzzy = False,
+    count: Count = False,
     format_: FormatOption = Format.table,
     output: Output = None,
 ) -> None:
     """Find series, with the attributes of their studies."""
-    _search("series", store, target, match, dataset, token, field, limit, fuzzy, format_, output)
+    _search("series", store, target, match, dataset, token, field, limit, fuzzy, count, format_, output)
 
 
 @app.command()
@@ -77,11 +85,12 @@ def instances(
     field: Fields = None,
     limit: Limit = None,
     fuzzy: Fuzzy = False,
+    count: Count = False,
     format_: FormatOption = Format.table,
     output: Output = None,
 ) -> None:
     """Find instances, with the attributes of their series and studies."""
-    _search("instance", store, target, match, dataset, token, field, limit, fuzzy, format_, output)
+    _search("instance", store, target, match, dataset, token, field, limit, fuzzy, count, format_, output)
 
 
 def _search(
@@ -94,12 +103,18 @@ def _search(
     field: list[str] | None,
     limit: int | None,
     fuzzy: bool,
+    count: bool,
     format_: Format,
     output: Path | None,
 ) -> None:
     check_output(format_, output)
+    if count and (field or limit or output or format_ is not Format.table):
+        raise InvalidArgument("--count prints a number; leave --field, --limit, --format and --output out")
     wanted = matches(match or ())
     fields = "all" if field == ["all"] else (field or ())
     with store_of(target, dataset, token, store) as there:
+        if count:
+            typer.echo(getattr(there, _COUNT[level])(fuzzymatching=fuzzy, **wanted))
+            return
         frame = there.search(level, fields=fields, limit=limit, fuzzymatching=fuzzy, **wanted).to_frame()
     show(frame, format_, output)

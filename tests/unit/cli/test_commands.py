@@ -120,6 +120,7 @@ def test_levels_fields_and_limit(shell: Shell) -> None:
     assert series["SeriesNumber"] == pydicom.dcmread(CT).SeriesNumber
     assert len(shell.rows("search", "instances", "ct", "--limit", "1")) == 1
     assert shell.rows("search", "studies", "ct", "PatientID=nobody") == []
+    assert shell("search", "series", "ct", "Modality=CT", "--count")[0] == "1\n"
 
 
 def test_errors_are_one_line_and_a_code(shell: Shell) -> None:
@@ -128,6 +129,7 @@ def test_errors_are_one_line_and_a_code(shell: Shell) -> None:
         (3, ("search", "studies", "nothing")),
         (2, ("search", "studies", "ct", "NoKeyword=1")),
         (2, ("search", "studies", "ct", "limit=1")),
+        (2, ("search", "studies", "ct", "--count", "--limit", "1")),
         (3, ("delete", "ct", "studies/1.2.3", "--yes")),
         (2, ("delete", "ct", "1.2.3", "--yes")),
         (3, ("operations", "show", "123")),
