@@ -9,6 +9,7 @@ Source: BigQuery REST v2.
 from __future__ import annotations
 
 import functools
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,9 @@ __all__ = ["ROUTES"]
 
 MAX_BODY = 10 << 20
 """Largest request (BigQuery, "Quotas and limits": 10 MB), also when it was compressed."""
+
+
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 def _answered(handler: Callable[..., Any]) -> Handler:
@@ -94,7 +98,7 @@ def _true(request: Request, name: str) -> bool:
 def _list(request: Request, kind: str, name: str, items: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """A page of *items*; the token is the place of the next one."""
     start, count = request.args.get("pageToken", "0"), request.args.get("maxResults", "1000")
-    if not start.isdigit() or not count.isdigit():
+    if not _NUMBER.fullmatch(start) or not _NUMBER.fullmatch(count):
         raise invalid("Invalid page token or maxResults", "pageToken")
     first, end = int(start), int(start) + max(int(count), 1)
     answer = {"kind": kind, name: list(items[first:end]), "totalItems": len(items)}

@@ -9,6 +9,7 @@ Source: BigQuery documentation, "Error messages"; BigQuery REST v2, ``ErrorProto
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from dicomkit.bigquery.table_uri import TableReference
@@ -23,6 +24,7 @@ __all__ = [
     "not_found",
     "not_implemented",
     "not_supported",
+    "object_in",
     "stale_etag",
     "table_name",
 ]
@@ -82,6 +84,16 @@ def not_found(what: str, name: str) -> NotFound:
 def already_exists(what: str, name: str) -> AlreadyExists:
     """*what* is ``Dataset``, ``Table`` or ``Job``."""
     return _with(AlreadyExists(f"Already Exists: {what} {name}"), "duplicate")
+
+
+def object_in(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The field *name* of a request's body, which is an object; empty where it is missing."""
+    value = body.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise invalid(f"{name} must be an object", name)
+    return value
 
 
 def stale_etag() -> FailedPrecondition:

@@ -18,7 +18,7 @@ from dicomkit.engine.persistence.warehouse import Result, Warehouse
 from dicomkit.engine.persistence.warehouse_catalog import Catalog, TableEntry
 from dicomkit.engine.persistence.warehouse_types import Field, quote
 from dicomkit.engine.services.bigquery_cells import ISO, MICROSECONDS, SECONDS, rows_json
-from dicomkit.engine.services.bigquery_errors import invalid
+from dicomkit.engine.services.bigquery_errors import invalid, object_in
 from dicomkit.engine.services.bigquery_tables import estimated_bytes
 
 __all__ = ["Page", "query_page", "table_page", "timestamp_format"]
@@ -58,7 +58,7 @@ def _number(args: Mapping[str, Any], name: str) -> int | None:
 
 def timestamp_format(args: Mapping[str, Any]) -> str:
     """How TIMESTAMPs are written, from ``formatOptions`` in a body or dotted in a query string."""
-    options = args.get("formatOptions") or {}
+    options = object_in(args, "formatOptions")
     output = options.get("timestampOutputFormat") or args.get("formatOptions.timestampOutputFormat")
     integers = options.get("useInt64Timestamp") or args.get("formatOptions.useInt64Timestamp")
     if output in (SECONDS, MICROSECONDS, ISO):

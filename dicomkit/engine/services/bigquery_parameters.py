@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dicomkit.engine.persistence.warehouse_types import canonical_type, scalar_type
-from dicomkit.engine.services.bigquery_errors import invalid, not_supported
+from dicomkit.engine.services.bigquery_errors import invalid, not_supported, object_in
 from dicomkit.engine.services.bigquery_values import checked_row
 from dicomkit.engine.services.googlesql.types import Type
 from dicomkit.engine.services.googlesql.writer import Parameter
@@ -42,12 +42,14 @@ def query_parameters(mode: object, given: object) -> dict[str, Parameter] | list
 
 
 def _parameter(item: Mapping[str, Any]) -> Parameter:
-    kind, value = item.get("parameterType") or {}, item.get("parameterValue") or {}
+    kind, value = object_in(item, "parameterType"), object_in(item, "parameterValue")
     name = canonical_type(kind.get("type"))
     if name != "ARRAY":
         return Parameter(Type(name), _cast(name), _value(name, value.get("value")))
-    element = canonical_type((kind.get("arrayType") or {}).get("type"))
+    element = canonical_type(object_in(kind, "arrayType").get("type"))
     items = value.get("arrayValues") or []
+    if not isinstance(items, list) or not all(isinstance(each, Mapping) for each in items):
+        raise invalid("arrayValues must be an array of objects", "queryParameters")
     values = [_value(element, each.get("value")) for each in items]
     return Parameter(Type(element, True), f"{_cast(element)}[]", values)
 

@@ -13,7 +13,14 @@ from dicomkit.bigquery.table_uri import TableReference
 from dicomkit.engine.persistence.warehouse import Cursor, Result, Warehouse
 from dicomkit.engine.persistence.warehouse_catalog import Catalog, TableEntry
 from dicomkit.engine.persistence.warehouse_types import Field
-from dicomkit.engine.services.bigquery_errors import invalid_query, job_error, not_found, not_supported, table_name
+from dicomkit.engine.services.bigquery_errors import (
+    invalid_query,
+    job_error,
+    not_found,
+    not_supported,
+    object_in,
+    table_name,
+)
 from dicomkit.engine.services.bigquery_information import information_view
 from dicomkit.engine.services.bigquery_parameters import query_parameters
 from dicomkit.engine.services.bigquery_tables import estimated_bytes
@@ -60,7 +67,7 @@ class Queries:
             raise invalid_query("Required parameter is missing: query")
         if request.get("useLegacySql") is True:
             raise not_supported("legacy SQL")
-        default = request.get("defaultDataset") or {}
+        default = object_in(request, "defaultDataset")
         entries: dict[str, TableEntry] = {}
         read: list[tuple[PhysicalTable, frozenset[str] | None]] = []
         find = self._finder(default.get("projectId") or project, default.get("datasetId"), entries, read, 0)

@@ -16,6 +16,7 @@ from dicomkit.engine.services.bigquery_errors import (
     invalid,
     not_found,
     not_supported,
+    object_in,
     stale_etag,
     table_name,
 )
@@ -265,14 +266,15 @@ def _size(field: Field) -> int:
 
 
 def _declared(resource: Mapping[str, Any]) -> dict[str, Any]:
+    object_in(resource, "labels")
     return {name: value for name, value in resource.items() if name not in _COMPUTED}
 
 
 def _merged(old: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     """*old* with what a patch says: null removes a field, and so it does a label."""
     merged = {**old, **patch}
-    if isinstance(patch.get("labels"), Mapping):
-        labels = {**(old.get("labels") or {}), **patch["labels"]}
+    if patch.get("labels") is not None:
+        labels = {**(old.get("labels") or {}), **object_in(patch, "labels")}
         merged["labels"] = {name: value for name, value in labels.items() if value is not None}
     return {name: value for name, value in merged.items() if value is not None}
 
