@@ -1,13 +1,14 @@
 """A connection of the server: its time limits, and its requests handed to the application.
 
-Bytes come in and go out in one thread for all connections, so that a slow client keeps nobody waiting; a request gets a
-thread of its own when it is there as a whole.
+Bytes come in by one thread for all connections, so that a slow client keeps nobody waiting; a request gets a thread of
+its own when it is there as a whole. Large pieces of an answer are sent from that thread, small ones by the one for all.
 """
 
 from __future__ import annotations
 
 import functools
 import logging
+import selectors
 import socket
 import time
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,15 @@ PIECE_BYTES = 256 << 10
 """Most bytes that are handed on at once: what a client has not taken yet is in memory."""
 
 
+DIRECT_BYTES = 64 << 10
+"""From this size on a piece of known length is sent from where it is, and passes no buffer."""
+
+WAIT_S = 0.5
+"""How soon a thread that sends notices that its connection was given up."""
+
+_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
+
+
 class _Answer(Task):
     """What both kinds of answers share: the access log, the headers for pages, the end of a connection.
 
@@ -57,6 +67,7 @@ class _Answer(Task):
     """
 
     sent_bytes = 0
+    wrote_header = False
 
     def service(self) -> None:
         """Answer the request; whatever goes wrong ends with it."""
@@ -100,9 +111,28 @@ class _Answer(Task):
         head: bytes = super().build_response_header()
         return head
 
+    def _head(self) -> bytes:
+        if not self.complete:
+            raise RuntimeError("the application wrote before it had begun an answer")
+        head = self.build_response_header()
+        self.wrote_header = True
+        return head
+
     def write(self, data: bytes) -> None:
         """Hand on a piece of the answer; waits while the client has not taken enough of those before."""
         self.sent_bytes += len(data)
+        head = b"" if self.wrote_header else self._head()
+        if self.content_length is not None and self.has_body:
+            rest = memoryview(data)[: self.content_length - self.content_bytes_written]
+            self.content_bytes_written += len(rest)
+            if len(data) >= DIRECT_BYTES:
+                self.channel.write_soon(head)
+                self.channel.send_now(rest)
+            else:
+                # A small answer is one packet.
+                self.channel.write_soon(head + rest)
+            return
+        self.channel.write_soon(head)
         if len(data) <= PIECE_BYTES:
             super().write(data)
             return
@@ -143,6 +173,7 @@ class Channel(HTTPChannel):
     """Whether a request of the connection was answered without being read as a whole."""
 
     _lingers_until = 0.0
+    _is_sending = False
 
     def __init__(self, server: Server, sock: socket.socket, addr: Any, adj: Any, map: Any = None) -> None:
         super().__init__(server, sock, addr, adj, map=map)
@@ -154,7 +185,7 @@ class Channel(HTTPChannel):
         if self._lingers_until:
             return now > self._lingers_until
         if self.requests or self.total_outbufs_len:
-            return bool(self.total_outbufs_len) and quiet > STALLED_S
+            return bool(self.total_outbufs_len or self._is_sending) and quiet > STALLED_S
         request = self.request
         if request is None:
             is_new = self.last_activity == self.creation_time
@@ -169,6 +200,53 @@ class Channel(HTTPChannel):
     def is_idle(self) -> bool:
         """Whether there is neither a request nor an answer under way."""
         return not (self.requests or self.total_outbufs_len or self.request is not None or self._lingers_until)
+
+    def send_now(self, data: memoryview) -> None:
+        """Send from the thread of a request, behind what waits to be sent; raises when the client has gone.
+
+        Only as long as the lock is held is the socket surely this connection's: the number of a closed one is given to
+        the next.
+        """
+        self._is_sending = True
+        try:
+            while data:
+                with self.outbuf_lock:
+                    if not self.connected:
+                        raise ClientDisconnected
+                    if self.total_outbufs_len:
+                        self._flush_exception(self._flush_some, do_close=False)
+                    if not self.total_outbufs_len:
+                        data = data[self._send_some(data) :]
+                if data:
+                    if self.total_outbufs_len:
+                        self.server.pull_trigger()  # waitress sees there whether the client has gone
+                    self._await_client()
+        finally:
+            self._is_sending = False
+
+    def _send_some(self, data: memoryview) -> int:
+        try:
+            sent = self.socket.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as exc:
+            raise self._gone() from exc
+        self.last_activity = time.time()
+        return int(sent)
+
+    def _await_client(self) -> None:
+        """Wait until the client takes more, or has gone; a while at most, as the connection may have been given up."""
+        try:
+            with _Selector() as selector:
+                selector.register(self.socket, selectors.EVENT_WRITE)
+                selector.select(WAIT_S)
+        except (OSError, ValueError) as exc:  # closed meanwhile
+            raise self._gone() from exc
+
+    def _gone(self) -> ClientDisconnected:
+        self.will_close = True
+        self.server.pull_trigger()
+        return ClientDisconnected()
 
     # The end of a connection with a request that was refused: its rest is read and thrown away.
 

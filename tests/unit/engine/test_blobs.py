@@ -6,12 +6,13 @@ import errno
 import hashlib
 import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
 
 from dicomkit.engine.persistence import blobs as module
-from dicomkit.engine.persistence.blob_reader import WHOLE_BYTES, BlobGone
+from dicomkit.engine.persistence.blob_reader import WHOLE_BYTES, BlobGone, OpenFile, Place
 from dicomkit.engine.persistence.blobs import BlobStore, SegmentRow
 from dicomkit.errors import Internal, ResourceExhausted, Unavailable
 
@@ -189,6 +190,44 @@ def test_a_flipped_bit_is_found(tmp_path: Path, size: int) -> None:
     assert len(received) < size
     assert size > WHOLE_BYTES or not received
     store.close()
+
+
+def test_a_bit_flipped_after_a_good_reading_is_found(tmp_path: Path) -> None:
+    """What was found right counts no longer when something has written to the file, by whatever way."""
+    data = os.urandom(200_000)
+    store = BlobStore(tmp_path, [])
+    (place,), _ = committed(store, data)
+    time.sleep(0.15)  # only what has not been written just now is remembered
+    for _ in range(3):
+        assert store.read(place, sha(data)) == data
+    with (tmp_path / "0000000001.blob").open("r+b") as file:
+        file.seek(50)
+        file.write(bytes([data[50] ^ 1]))
+    for _ in range(2):
+        with pytest.raises(Internal):
+            store.read(place, sha(data))
+    store.close()
+
+
+def test_what_was_found_right_is_known_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not what was written just now, nor other bytes, nor after a write, nor after ten minutes."""
+    path = tmp_path / "file"
+    path.write_bytes(bytes(100_000))
+    file = OpenFile(os.open(path, os.O_RDONLY))
+    place, digest, written = Place(1, 0, 100_000), sha(bytes(100_000)), max(file.state())
+    file.remember(place, digest, file.state(), written + 50_000_000)
+    assert not file.is_known(place, digest)
+    file.remember(place, digest, file.state(), written + 200_000_000)
+    assert file.is_known(place, digest)
+    assert not file.is_known(place, sha(b""))
+    assert not file.is_known(Place(1, 1, 100_000), digest)
+    later = time.monotonic() + 601
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: later)
+        assert not file.is_known(place, digest)
+    assert file.is_known(place, digest)
+    os.utime(path)
+    assert not file.is_known(place, digest)
 
 
 def test_a_lost_file_is_data_loss_and_no_crash(tmp_path: Path) -> None:

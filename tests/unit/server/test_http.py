@@ -8,6 +8,7 @@ import os
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -34,6 +35,7 @@ class App:
     def __init__(self) -> None:
         self.calls: list[dict[str, Any]] = []
         self.answer: Callable[[], Iterable[bytes]] | None = None
+        self.length: int | None = None
         self.is_running = threading.Event()
         self.may_end = threading.Event()
         self.was_closed = threading.Event()
@@ -48,7 +50,8 @@ class App:
         while data := environ["wsgi.input"].read(1 << 18):
             size += len(data)
         if self.answer is not None:
-            start_response("200 OK", [("Content-Type", "application/octet-stream")])
+            length = [] if self.length is None else [("Content-Length", str(self.length))]
+            start_response("200 OK", [("Content-Type", "application/octet-stream"), *length])
             return self.answer()
         body = str(size).encode()
         start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
@@ -260,9 +263,13 @@ def test_body_that_comes_in_drops_is_given_up(origin: str, app: App, monkeypatch
     assert app.calls == []
 
 
-def test_client_that_does_not_read_is_given_up(origin: str, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its answer would hold a thread for ever."""
+@pytest.mark.parametrize("length", [None, 1 << 40])
+def test_client_that_does_not_read_is_given_up(
+    origin: str, app: App, monkeypatch: pytest.MonkeyPatch, length: int | None
+) -> None:
+    """Its answer would hold a thread for ever, in pieces with a buffer or sent from where they are."""
     monkeypatch.setattr(channel_module, "STALLED_S", 1.0)
+    app.length = length
 
     def endless() -> Iterator[bytes]:
         try:
@@ -275,6 +282,43 @@ def test_client_that_does_not_read_is_given_up(origin: str, app: App, monkeypatc
     with _socket(origin) as connection:
         connection.sendall(f"GET / HTTP/1.1\r\n{HEAD}\r\n".encode())
         assert app.was_closed.wait(20)
+
+
+def test_thread_of_a_client_that_has_gone_is_free_again(origin: str, app: App) -> None:
+    """In the middle of a large piece, too: the application is told that nobody wants the rest."""
+
+    def endless() -> Iterator[bytes]:
+        try:
+            while True:
+                yield b"head"
+                yield b"x" * (8 << 20)
+        finally:
+            app.was_closed.set()
+
+    app.answer, app.length = endless, 1 << 40
+    with _socket(origin) as connection:
+        connection.sendall(f"GET / HTTP/1.1\r\n{HEAD}\r\n".encode())
+        assert connection.recv(1 << 16)
+    assert app.was_closed.wait(20)
+
+
+def test_pieces_of_any_size_arrive_in_order(origin: str, app: App) -> None:
+    """Buffered ones and large ones take turns, for a client that reads late; not a byte more than was announced."""
+    sizes = [1, 300_000, 17, 70_000, 65_536, 65_535, 0, 3_000_000, 40_000, 2_000_000]
+    pieces = [os.urandom(size) for size in sizes]
+    expected = b"".join(pieces)[:-5]
+    app.answer, app.length = lambda: iter(pieces), len(expected)
+    with _socket(origin) as connection:
+        connection.sendall(2 * f"GET / HTTP/1.1\r\n{HEAD}\r\n".encode())
+        connection.sendall(f"GET / HTTP/1.1\r\n{HEAD}Connection: close\r\n\r\n".encode())
+        time.sleep(0.3)
+        received = _rest(connection)
+    for _ in range(3):
+        head, _, rest = received.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        assert rest[: len(expected)] == expected
+        received = rest[len(expected) :]
+    assert received == b""
 
 
 def test_answer_that_breaks_off_is_seen_to(origin: str, app: App, caplog: pytest.LogCaptureFixture) -> None:
