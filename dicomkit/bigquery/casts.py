@@ -88,13 +88,15 @@ def cast_of(each: Field) -> Cast | None:
 
 
 def text_of(each: Field, value: str) -> str | None:
-    r"""*value* as text, several values with ``\`` between them as in DICOM; ``None`` for records that are no name."""
+    r"""*value* as text, several values with ``\`` between them; ``None`` for JSON, and records that are no name."""
     if is_record(each):
         if vr_of_column(each["name"]) != "PN":
             return None
         if not is_repeated(each):
             return _name(value)
         return _joined(value, _name("v"))
+    if each["type"] == "JSON":
+        return None
     if not is_repeated(each):
         return value if each["type"] == "STRING" else f"CAST({value} AS STRING)"
     if each["type"] == "STRING":

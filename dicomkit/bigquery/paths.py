@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dicomkit.bigquery.columns import COLUMNS
-from dicomkit.bigquery.relation import is_record, is_repeated
+from dicomkit.bigquery.relation import is_record, is_repeated, refuse_json
 from dicomkit.bigquery.schema import Field
 from dicomkit.dicom.dictionary import parse_attribute, tag_of, vr_of
 from dicomkit.errors import InvalidArgument
@@ -77,6 +77,7 @@ def resolve(fields: Sequence[Field], text: str) -> ColumnPath:
             raise InvalidArgument(f"{found[-1]['name']} has no fields, so that {text!a:.80} names nothing")
         each = _find(inside, name) or _find(inside, _name_of(name, inside, text))
         if each is None:
+            refuse_json(fields)
             where = f" in {found[-1]['name']}" if found else ""
             raise InvalidArgument(
                 f"the table has no column {name!a:.80}{where}: no instance that was streamed to it has this attribute "

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dicomkit.bigquery.columns import OTHER_ELEMENTS
 from dicomkit.bigquery.identifiers import column, identifier, label
 from dicomkit.bigquery.paths import ColumnPath, resolve
-from dicomkit.bigquery.relation import Relation, T, is_record
+from dicomkit.bigquery.relation import Relation, T, is_record, refuse_json
 from dicomkit.bigquery.schema import Field
 from dicomkit.dicom.dictionary import is_private
 from dicomkit.errors import InvalidArgument
@@ -38,6 +38,7 @@ def private(relation: Relation, *, creator: str | None, within: str | None) -> R
     """One row per private element; see ``TableRows.private``."""
     if creator is not None and not (isinstance(creator, str) and 1 <= len(creator.strip()) <= MAX_CREATOR):
         raise InvalidArgument(f"a private creator is text of 1 to {MAX_CREATOR} characters; got {creator!a:.80}")
+    refuse_json(relation.fields)
     relation.require(("SOPInstanceUID",), "to list private elements")
     joins: list[str] = []
     owner, fields = T, list(relation.fields)
@@ -45,7 +46,7 @@ def private(relation: Relation, *, creator: str | None, within: str | None) -> R
         path = resolve(relation.fields, within)
         joins, owner = _joins(path, within)
         fields = list(path.last.get("fields", ()))
-    kept = [each for each in relation.fields if each["name"] in relation.uids]
+    kept = [relation.named(name) for name in relation.uids]
     names = ", ".join(column(T, each["name"]) for each in kept)
     elements = _elements(owner, fields)
     # The creator of (gggg,xxee) is the value of (gggg,00xx) beside it.

@@ -120,6 +120,15 @@ def of_table(table: TableReference, fields: Iterable[Field]) -> Relation:
     return Relation(table=table, fields=tuple(fields))
 
 
+def refuse_json(fields: Iterable[Field]) -> None:
+    """Raise ``FailedPrecondition`` for a table of the JSON schema, whose attributes are no columns."""
+    if any(each["name"] == "Metadata" and each["type"] == "JSON" for each in fields):
+        raise FailedPrecondition(
+            "the table has the JSON schema (schemaJson): attributes are inside of its column Metadata, in a form that "
+            "Google does not publish. Stream to a table of the flattened schema, or take the JSON apart in store.sql"
+        )
+
+
 def is_record(each: Field) -> bool:
     """Whether the column has fields of its own."""
     return each["type"] in ("RECORD", "STRUCT")

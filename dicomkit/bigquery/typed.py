@@ -8,7 +8,7 @@ from dicomkit.bigquery.casts import Cast, cast_of, text_of
 from dicomkit.bigquery.columns import OTHER_ELEMENTS
 from dicomkit.bigquery.identifiers import column, identifier, label
 from dicomkit.bigquery.paths import resolve, tag_of_column, vr_of_column
-from dicomkit.bigquery.relation import Relation, T, is_record
+from dicomkit.bigquery.relation import Relation, T, is_record, refuse_json
 from dicomkit.bigquery.schema import Field
 from dicomkit.errors import InvalidArgument
 
@@ -95,6 +95,7 @@ def misfits(relation: Relation, names: Sequence[str]) -> Relation:
 
 def _chosen(relation: Relation, names: Sequence[str]) -> list[Field]:
     if not names:
+        refuse_json(relation.fields)
         return list(relation.fields)
     wanted = [*relation.uids]
     for name in names:

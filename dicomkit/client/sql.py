@@ -1,98 +1,150 @@
-"""SQL over the official BigQuery client, whichever BigQuery the session leads to.
+"""SQL over the official BigQuery client: what it costs, the wait for it, its rows.
 
-Source: BigQuery REST API v2 (``jobs``, error reasons); google-cloud-bigquery 3.
+Source: BigQuery REST API v2 (``jobs``); BigQuery documentation, "Estimate and control costs".
 """
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-import requests
 
+from dicomkit.client.bigquery import client_of, errors_as_ours, retry_of
 from dicomkit.client.connection import Connection
-from dicomkit.errors import DeadlineExceeded, InvalidArgument, Unavailable, from_body
-from dicomkit.frames.arrow import frame_of_arrow
+from dicomkit.client.sql_parameters import parameters
+from dicomkit.errors import FailedPrecondition, InvalidArgument
+from dicomkit.frames.arrow import Dtypes, check_dtypes, frame_of_arrow
+from dicomkit.frames.table_columns import QUERY_COST
+from dicomkit.frames.tables import table
+from dicomkit.progress import Progress
 
-__all__ = ["run"]
+__all__ = ["Statement", "run"]
 
-RETRY_S = 30.0
-"""How long a request that failed in passing is repeated; Google's default of 10 minutes looks like a hang."""
+GB = 10**9
+"""Bytes of a gigabyte, as BigQuery's quotas count them."""
 
-RETRY_NEAR_S = 5.0
-"""The same for a dicomkit engine, which is not behind a busy frontend."""
+WATCH_S = 2.0
+"""A query that takes longer shows how far it is."""
+
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 0.5
 
 
-def run(connection: Connection, text: str, *, project: str, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
-    """Run GoogleSQL and return its rows, typed as ``frames.arrow`` says.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """GoogleSQL that can run.
 
-    Parameters
+    Attributes
     ----------
     project
-        The project that the query runs in.
+        The project that it runs in.
     params
-        Values for ``@name`` in the text: text, numbers, dates, times, or a list of one of these.
-
-    Raises
-    ------
-    ApiError
-        As BigQuery's code and reason say; its message is kept.
+        Values for ``@name`` in the text; see ``client.sql_parameters``.
     """
-    from google.api_core import exceptions
-    from google.api_core.client_options import ClientOptions
-    from google.cloud import bigquery
-    from google.cloud.bigquery.retry import DEFAULT_RETRY
 
-    endpoint = connection.bigquery_endpoint
-    retry_s = RETRY_NEAR_S if endpoint else RETRY_S
-    retry = DEFAULT_RETRY.with_timeout(retry_s)
-    config = bigquery.QueryJobConfig(query_parameters=[_parameter(name, v) for name, v in (params or {}).items()])
-    try:
-        client = bigquery.Client(
-            project=project,
-            _http=connection.session,
-            client_options=ClientOptions(api_endpoint=endpoint) if endpoint else None,
-        )
+    connection: Connection
+    text: str
+    project: str
+    params: Mapping[str, Any] | None = None
+
+    def cost(self) -> pd.DataFrame:
+        """What it would read, by a dry run: one row, columns ``frames.QUERY_COST``."""
+        read = self._bytes()
+        return table(QUERY_COST, {"bytes": [read], "gb": [read / GB]})
+
+    def arrow(self, *, max_gb: float | None = None) -> Any:
+        """All rows, as a ``pyarrow.Table``."""
+        import pyarrow as pa
+
+        schema, batches = self.batches(max_gb=max_gb)
+        return pa.Table.from_batches(batches, schema=schema)
+
+    def batches(self, *, max_gb: float | None = None) -> tuple[Any, Iterator[Any]]:
+        """Run it; the Arrow schema of the rows, and the rows as record batches that come as they are asked for.
+
+        Raises
+        ------
+        FailedPrecondition
+            It would read more than *max_gb*; nothing ran.
+        ApiError
+            As BigQuery's code and reason say; its message is kept.
+        """
+        limit = self._limit(max_gb)
+        with errors_as_ours(self.connection):
+            rows = self._finished(self._job(maximum_bytes_billed=limit))
+            if not rows.total_rows:
+                empty = rows.to_arrow(create_bqstorage_client=False)
+                return empty.schema, iter(empty.to_batches())
+            pages = iter(rows.to_arrow_iterable())
+            first = next(pages)
+        return first.schema, self._watched(first, pages, int(rows.total_rows))
+
+    def _watched(self, first: Any, pages: Iterator[Any], total: int) -> Iterator[Any]:
+        with Progress(total, "rows", unit="row", delay_s=WATCH_S) as progress, errors_as_ours(self.connection):
+            done = first.num_rows
+            yield first
+            for page in pages:
+                done += page.num_rows
+                progress.reach(done, total)
+                yield page
+
+    def _limit(self, max_gb: float | None) -> int | None:
+        if max_gb is None:
+            return None
+        if isinstance(max_gb, bool) or not isinstance(max_gb, int | float) or not 0 < max_gb < math.inf:
+            raise InvalidArgument(f"max_gb is a positive number of gigabytes; got {max_gb!a:.40}")
+        limit, read = int(max_gb * GB), self._bytes()
+        if read > limit:
+            raise FailedPrecondition(
+                f"the query would read {read / GB:.3g} GB, and max_gb is {max_gb:g}; nothing ran. BigQuery reads whole "
+                "columns: name those that are needed, and not *"
+            )
+        return limit
+
+    def _bytes(self) -> int:
+        with errors_as_ours(self.connection):
+            return int(self._job(dry_run=True).total_bytes_processed or 0)
+
+    def _job(self, **options: Any) -> Any:
+        from google.cloud import bigquery
+
+        config = bigquery.QueryJobConfig(query_parameters=parameters(self.params), **options)
+        client = client_of(self.connection, self.project)
         # job_retry would repeat the whole of it for up to 40 minutes more.
-        job = client.query(text, job_config=config, retry=retry, job_retry=None)
-        # REST only: with the storage library installed, the default would call Google whatever the endpoint is.
-        return frame_of_arrow(job.result(retry=retry, job_retry=None).to_arrow(create_bqstorage_client=False))
-    except exceptions.RetryError as error:
-        raise DeadlineExceeded(f"BigQuery did not answer within {retry_s:g} s") from error
-    except exceptions.GoogleAPICallError as error:
-        # The cause is a page of the client's own retries; what BigQuery said is in ours.
-        raise _ours(error) from None
-    except requests.RequestException as error:
-        raise Unavailable(f"no answer from BigQuery at {endpoint or 'Google'} ({type(error).__name__})") from error
+        return client.query(self.text, job_config=config, retry=retry_of(self.connection), job_retry=None)
+
+    def _finished(self, job: Any) -> Any:
+        """The rows of a job, which is waited for; who stops waiting stops the job, too."""
+        retry, pause = retry_of(self.connection), _FIRST_PAUSE_S
+        try:
+            with Progress(None, "query", unit="stage", delay_s=WATCH_S) as progress:
+                while not job.done(retry=retry, reload=False):
+                    time.sleep(pause)
+                    pause = min(pause * 1.5, _LONGEST_PAUSE_S)
+                    job.reload(retry=retry)
+                    stages = job.query_plan
+                    progress.reach(sum(stage.status == "COMPLETE" for stage in stages), len(stages) or None)
+        except KeyboardInterrupt:
+            job.cancel(retry=retry)
+            raise
+        return job.result(retry=retry, job_retry=None)
 
 
-def _ours(error: Any) -> Exception:
-    """Our error of the same code; BigQuery's own words, without the URL that its client puts before them."""
-    first = error.errors[0] if error.errors and isinstance(error.errors[0], Mapping) else {}
-    message = str(first.get("message") or error.message)
-    reason = first.get("reason")
-    return from_body(
-        {"error": {"code": int(error.code or 500), "message": f"{message} ({reason})" if reason else message}}
-    )
-
-
-def _parameter(name: str, value: Any) -> Any:
-    from google.cloud import bigquery
-
-    if isinstance(value, list | tuple):
-        if not value:
-            raise InvalidArgument(f"the parameter {name!r:.60} is an empty list, whose type cannot be told")
-        return bigquery.ArrayQueryParameter(name, _type_of(name, value[0]), list(value))
-    return bigquery.ScalarQueryParameter(name, _type_of(name, value), value)
-
-
-def _type_of(name: str, value: Any) -> str:
-    if isinstance(value, datetime.datetime):
-        return "DATETIME" if value.tzinfo is None else "TIMESTAMP"
-    types = ((bool, "BOOL"), (int, "INT64"), (float, "FLOAT64"), (str, "STRING"), (bytes, "BYTES"))
-    for kind, type_name in (*types, (datetime.date, "DATE"), (datetime.time, "TIME")):
-        if isinstance(value, kind):
-            return type_name
-    raise InvalidArgument(f"the parameter {name!r:.60} is a {type(value).__name__}; SQL takes text, numbers and dates")
+def run(
+    connection: Connection,
+    text: str,
+    *,
+    project: str,
+    params: Mapping[str, Any] | None = None,
+    max_gb: float | None = None,
+    dry_run: bool = False,
+    dtypes: Dtypes = "pandas",
+) -> pd.DataFrame:
+    """Run GoogleSQL and return its rows, or what it would read; see ``Store.sql``."""
+    check_dtypes(dtypes)
+    statement = Statement(connection=connection, text=text, project=project, params=params)
+    return statement.cost() if dry_run else frame_of_arrow(statement.arrow(max_gb=max_gb), dtypes)

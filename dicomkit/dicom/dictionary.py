@@ -11,13 +11,19 @@ import re
 from functools import lru_cache
 
 # The tables are public in pydicom.datadict, though it only imports them.
-from pydicom.datadict import DicomDictionary, RepeatersDictionary, private_dictionaries  # type: ignore[attr-defined]
+from pydicom.datadict import (  # type: ignore[attr-defined]
+    DicomDictionary,
+    RepeatersDictionary,
+    dictionary_description,
+    private_dictionaries,
+)
 
 from dicomkit.errors import InvalidArgument
 
 __all__ = [
     "is_private",
     "keyword_of",
+    "name_of",
     "nearest_keywords",
     "parse_attribute",
     "private_vr",
@@ -68,6 +74,14 @@ def keyword_of(tag: str) -> str | None:
     """Keyword of a tag, repeating groups included; ``None`` when the dictionary has none."""
     entry = _entry(tag)
     return (entry[0] or None) if entry else None
+
+
+def name_of(tag: str) -> str | None:
+    """What the dictionary calls a tag, e.g. "Slice Thickness"; ``None`` when it has none."""
+    try:
+        return dictionary_description(int(tag, 16))
+    except KeyError:
+        return None
 
 
 def vr_of(tag: str) -> str | None:

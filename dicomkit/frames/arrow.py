@@ -18,22 +18,37 @@ RECORD                 ``object``               a dict
 REPEATED RECORD        ``object``               a list of dicts, as SQ in a search
 =====================  =======================  ===========================================================
 
-Nothing depends on the rows: an empty result has the same dtypes. Source: BigQuery data types; pandas 3.
+Nothing depends on the rows: an empty result has the same dtypes. ``dtypes="arrow"`` leaves every column as Arrow has
+it, dates and nested records included. Source: BigQuery data types; pandas 3.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 
-__all__ = ["frame_of_arrow"]
+from dicomkit.errors import InvalidArgument
+
+__all__ = ["Dtypes", "check_dtypes", "frame_of_arrow"]
+
+Dtypes = Literal["pandas", "arrow"]
+"""Types that merge with a search, or those of Arrow."""
 
 
-def frame_of_arrow(table: Any) -> pd.DataFrame:
+def check_dtypes(dtypes: Dtypes) -> None:
+    """Raise ``InvalidArgument`` for what is none."""
+    if dtypes not in get_args(Dtypes):
+        raise InvalidArgument(f"dtypes is 'pandas' or 'arrow'; got {dtypes!a:.40}")
+
+
+def frame_of_arrow(table: Any, dtypes: Dtypes = "pandas") -> pd.DataFrame:
     """The frame of a ``pyarrow.Table``; see the module for the types."""
+    if dtypes == "arrow":
+        frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
+        return frame
     columns = {name: _array(column) for name, column in zip(table.column_names, table.columns, strict=True)}
     return pd.DataFrame(columns, index=pd.RangeIndex(table.num_rows), copy=False)
 

@@ -1,0 +1,23 @@
+"""The columns of frames about a streamed table and queries over it, as data."""
+
+from __future__ import annotations
+
+from dicomkit.frames.columns import INTEGER, NUMBER, TEXT, Column
+
+__all__ = ["QUERY_COST", "TABLE_SCHEMA"]
+
+TABLE_SCHEMA: tuple[Column, ...] = (
+    Column(name="path", dtype=TEXT, line="Names from the top, e.g. RequestAttributesSequence.RequestedProcedureID."),
+    Column(name="type", dtype=TEXT, line="Type in BigQuery, e.g. STRING, DATE, RECORD."),
+    Column(name="mode", dtype=TEXT, line="NULLABLE, or REPEATED where there can be several."),
+    Column(name="tag", dtype=TEXT, line="The attribute, eight hex digits; missing for columns that are none."),
+    Column(name="vr", dtype=TEXT, line="Its VR in the dictionary, e.g. DS."),
+    Column(name="description", dtype=TEXT, line="Its name in the dictionary, or what the column is for."),
+)
+"""The schema of a streamed table: one row for each column, those inside of others after them."""
+
+QUERY_COST: tuple[Column, ...] = (
+    Column(name="bytes", dtype=INTEGER, unit="B", line="Bytes that the query would read; BigQuery's bill is by these."),
+    Column(name="gb", dtype=NUMBER, unit="GB", line="The same, in units of 10^9 bytes."),
+)
+"""What a query would read: one row."""
