@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import email.utils
 import hashlib
+import io
 import logging
 import random
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, BinaryIO, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
 import orjson
@@ -20,7 +22,15 @@ import requests
 import urllib3.exceptions
 from google.auth.exceptions import GoogleAuthError
 
-from dicomkit.errors import ApiError, DeadlineExceeded, FailedPrecondition, Unauthenticated, Unavailable, from_body
+from dicomkit.errors import (
+    ApiError,
+    DeadlineExceeded,
+    DicomFormatError,
+    FailedPrecondition,
+    Unauthenticated,
+    Unavailable,
+    from_body,
+)
 
 __all__ = ["Rest", "quote_path"]
 
@@ -76,6 +86,8 @@ class Rest:
         self.attempts = attempts
         self.timeout_s = timeout_s
         self.is_closed = False
+        self.lacks: set[str] = set()
+        """Media types that the server was asked for in vain."""
         self._sleep = sleep
 
     def json(self, method: str, path: str, *, body: Any = None, params: Params = (), **options: Any) -> Any:
@@ -242,6 +254,21 @@ class Rest:
         try:
             yield from response.iter_content(size)
         except (requests.RequestException, OSError) as error:
+            raise self._cut(response, error) from error
+
+    @contextmanager
+    def file(self, response: requests.Response) -> Iterator[BinaryIO]:
+        """The body of an answer as a file that gives as many bytes as are asked for, for who reads it in the block.
+
+        Raises
+        ------
+        Unavailable, DeadlineExceeded
+            The answer broke off, or what it holds shows that (``DicomFormatError``).
+        """
+        try:
+            with io.BufferedReader(cast(io.RawIOBase, response.raw), 1 << 18) as file:
+                yield file
+        except (urllib3.exceptions.HTTPError, OSError, DicomFormatError) as error:
             raise self._cut(response, error) from error
 
     def _cut(self, response: requests.Response, error: Exception | None = None) -> ApiError:

@@ -1,5 +1,8 @@
 """A search as a value, and its way into a frame: paging is here and nowhere else.
 
+A frame of more rows than a first page has comes from a dicomkit engine as one stream of columns, and from everybody
+else by pages; it is the same frame.
+
 Source: DICOM PS3.18 sections 8.3.4 and 10.6 (search transaction), edition 2024e; Cloud Healthcare API v1,
 ``dicomStores.searchForStudies``, ``searchForSeries``, ``searchForInstances`` (page until 204 or fewer than ``limit``).
 """
@@ -7,6 +10,7 @@ Source: DICOM PS3.18 sections 8.3.4 and 10.6 (search transaction), edition 2024e
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +21,7 @@ import requests
 
 from dicomkit.client.local_filter import LocalFilter
 from dicomkit.client.rest import Rest, quote_path
+from dicomkit.client.search_stream import take_stream
 from dicomkit.collection_pause import collection_paused
 from dicomkit.dicom.attributes import MAX_LIMIT, MAX_OFFSET, UIDS, levels_down_to
 from dicomkit.dicom.dictionary import tag_of
@@ -33,6 +38,9 @@ PAGE = {"study": 5_000, "series": 5_000, "instance": 10_000}
 
 PAGE_OF_ALL = 1_000
 """The same where every attribute of an instance is wanted."""
+
+PAGE_BEFORE_STREAM = 1_000
+"""Rows of the first page where a stream of columns may follow: so few come as quickly in JSON."""
 
 _STUDY, _SERIES, _INSTANCE = (tag_of(keyword) for keyword in UIDS)
 
@@ -53,6 +61,8 @@ class Search:
         Kept as long as the search, so that the connection stays open.
     after
         Conditions of *query* that the server does not know, and what it is asked instead.
+    may_stream
+        Whether the server may know columns; Google's does not.
     """
 
     rest: Rest = field(repr=False, compare=False)
@@ -61,6 +71,7 @@ class Search:
     page_size: int | None = None
     owner: object = field(default=None, repr=False, compare=False)
     after: LocalFilter | None = field(default=None, repr=False)
+    may_stream: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         most = MAX_LIMIT[self.query.level]
@@ -69,7 +80,7 @@ class Search:
 
     @property
     def url(self) -> str:
-        """The request for the first page."""
+        """The request for the first of the :meth:`pages`."""
         wire = self._wire(self._page_size, 0)
         return f"{self.rest.base_url}/{self.web}/{wire.path()}?{urlencode(wire.params())}"
 
@@ -108,12 +119,53 @@ class Search:
         return frame
 
     def _built(self) -> tuple[pd.DataFrame, bool]:
-        query = self.query
-        builder = ColumnBuilder(search_columns(query.level, query.fields), all_fields=ALL in query.fields)
+        builder = self._begun()
         is_complete = True
-        for rows, is_complete in self._pages():  # noqa: B007 - its last value is wanted
+        may_stream = self._may_stream
+        for rows, is_complete in self._pages(PAGE_BEFORE_STREAM if may_stream else None):
+            if may_stream and is_complete and len(rows) == PAGE_BEFORE_STREAM:
+                found = self._streamed(rows)
+                if found is not None:
+                    builder, is_complete = found
+                    break
+            may_stream = False
             builder.extend(rows)
         return builder.frame(), is_complete
+
+    @property
+    def _may_stream(self) -> bool:
+        """Whether a stream may take less time than pages: not where one page is all that is wanted."""
+        query = self.query
+        return (
+            self.may_stream
+            and self.page_size is None
+            and self.after is None
+            and ALL not in query.fields
+            and (query.limit is None or query.limit > self._page_size)
+        )
+
+    def _begun(self, *pages: list[Row]) -> ColumnBuilder:
+        """Columns for the answer, with the rows of *pages* in them."""
+        builder = ColumnBuilder(
+            search_columns(self.query.level, self.query.fields), all_fields=ALL in self.query.fields
+        )
+        for rows in pages:
+            builder.extend(rows)
+        return builder
+
+    def _streamed(self, rows: list[Row]) -> tuple[ColumnBuilder, bool] | None:
+        """The whole answer, which begins with *rows*, and whether it is all; ``None`` where there is no stream."""
+        wanted = self.query.limit
+        wire = dataclasses.replace(self._wire(1, self.query.offset + len(rows)), limit=None)
+        return take_stream(
+            self.rest,
+            f"{self.web}/{quote_path(wire.path())}",
+            wire.params(),
+            lambda: self._begun(rows),
+            key=self._key,
+            known=set(self._keys(rows)),
+            most=None if wanted is None else wanted - len(rows),
+        )
 
     def conditions(self) -> list[tuple[str, str]]:
         """What the server is asked to match, as parameters of the query string; none where everything matches."""
@@ -144,8 +196,14 @@ class Search:
             query, study_instance_uid=None, series_instance_uid=None, match=match, limit=limit, offset=offset
         )
 
-    def _pages(self) -> Iterator[tuple[list[Row], bool]]:
-        """Pages, each with whether nothing is missing if it is the last."""
+    def _pages(self, first_size: int | None = None) -> Iterator[tuple[list[Row], bool]]:
+        """Pages, each with whether nothing is missing if it is the last.
+
+        Parameters
+        ----------
+        first_size
+            Rows of the first one, where that is not to have as many as the others.
+        """
         wanted = self.query.limit
         offset = self.query.offset
         if self.after is not None and self.after.conditions:
@@ -154,12 +212,14 @@ class Search:
                 "and filtered here; strict=True raises instead",
                 ClientSideFilterWarning,
             )
-        seen: set[Any] = set()
+        seen: set[bytes] = set()
         given = 0
+        size = first_size or self._page_size
         while True:
             # One row more than wanted: it says whether the limit cut anything off.
             is_counted = wanted is not None and self.after is None
-            limit = min(self._page_size, (wanted or 0) + 1 - given) if is_counted else self._page_size
+            limit = min(size, (wanted or 0) + 1 - given) if is_counted else size
+            size = self._page_size
             rows, has_more = self._page(limit, offset)
             if not rows:
                 return
@@ -198,13 +258,22 @@ class Search:
 
         return self.rest.receive("GET", path, take, params=wire.params(), headers=headers)
 
-    def _unseen(self, rows: list[Row], seen: set[Any]) -> list[Row]:
+    @property
+    def _key(self) -> tuple[str, ...]:
+        """The attributes that tell one row from another."""
+        return (_STUDY, _SERIES, _INSTANCE)[: len(levels_down_to(self.query.level))]
+
+    def _keys(self, rows: list[Row]) -> list[tuple[Any, ...]]:
+        return list(zip(*(first_values(rows, tag) for tag in self._key), strict=True))
+
+    def _unseen(self, rows: list[Row], seen: set[bytes]) -> list[Row]:
         """The rows that no page before had; instances that arrive meanwhile push rows onto the next page."""
-        tags = [tag_of(uid) for uid in UIDS[: len(levels_down_to(self.query.level))]]
         fresh = []
-        for row, key in zip(rows, zip(*(first_values(rows, tag) for tag in tags), strict=True), strict=True):
-            if key not in seen:
-                seen.add(key)
+        for row, key in zip(rows, self._keys(rows), strict=True):
+            # The UIDs themselves are four times as long, of every row of a long answer.
+            digest = hashlib.blake2b(repr(key).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+            if digest not in seen:
+                seen.add(digest)
                 fresh.append(row)
         return fresh
 

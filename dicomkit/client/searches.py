@@ -54,7 +54,13 @@ class Searches(NamedStore):
                 f"Google's service cannot match {after.names} so; leave strict out to have it applied after fetching"
             )
         return Search(
-            rest=self._rest, web=self._web, query=query, page_size=page_size, owner=self._connection, after=after
+            rest=self._rest,
+            web=self._web,
+            query=query,
+            page_size=page_size,
+            owner=self._connection,
+            after=after,
+            may_stream=not self._connection.searches_as_google,
         )
 
     def search_studies(

@@ -15,10 +15,11 @@ from dicomkit.errors import LenientValueWarning, warn
 from dicomkit.frames.arrays import BULK, array_of
 from dicomkit.frames.columns import Column, attribute
 
-__all__ = ["ColumnBuilder", "first_values", "frame_of"]
+__all__ = ["TIMEZONE", "ColumnBuilder", "cells_of", "first_values", "frame_of"]
 
 Rows = Sequence[Mapping[str, Any]]
-_TIMEZONE = "00080201"
+TIMEZONE = "00080201"
+"""TimezoneOffsetFromUTC, by which columns of DT are read."""
 
 PORTION = 20_000
 """Rows whose cells are kept until they become arrays."""
@@ -55,14 +56,23 @@ class ColumnBuilder:
             for tag in sorted(set().union(*rows) - self._cells.keys()):
                 self._add(attribute(tag))
         for column in self.columns:
-            self._cells[column.tag].extend(_cells(rows, column))
+            self._cells[column.tag].extend(cells_of(rows, column))
         if any(column.vr == "DT" for column in self.columns):
             self._zones.extend([None] * (self._pending - len(self._zones)))
-            self._zones.extend(_values(rows, _TIMEZONE))
+            self._zones.extend(_values(rows, TIMEZONE))
         self._pending += len(rows)
         self.length += len(rows)
         if self._pending >= PORTION:
             self._convert()
+
+    def extend_arrays(self, length: int, arrays: Mapping[str, tuple[Any, int]]) -> None:
+        """Take *length* rows that are arrays already: of each column what ``array_of`` gives, by its tag."""
+        if self._pending:
+            self._convert()
+        for tag, (array, bad) in arrays.items():
+            self._arrays[tag].append(array)
+            self._bad[tag] = self._bad.get(tag, 0) + bad
+        self.length += length
 
     def _add(self, column: Column) -> None:
         self.columns.append(column)
@@ -126,7 +136,8 @@ def _joined(arrays: Sequence[Any]) -> Any:
     return pd.concat([pd.Series(array, copy=False) for array in arrays], ignore_index=True).array
 
 
-def _cells(rows: Rows, column: Column) -> list[Any]:
+def cells_of(rows: Rows, column: Column) -> list[Any]:
+    """What ``array_of`` takes: the ``Value`` arrays of a column, or its whole elements where its VR is bulk."""
     if column.vr in BULK:
         return [row.get(column.tag) for row in rows]
     values = _values(rows, column.tag)

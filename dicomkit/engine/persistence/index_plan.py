@@ -70,6 +70,11 @@ class Selection(NamedTuple):
     rest: list[tuple[AttributePath, Condition]]
     """Conditions on attributes that no column holds; who takes the rows has to look at them."""
 
+    def within(self, after: int, until: int) -> Selection:
+        """Those of the rows whose keys are behind *after* and not behind *until*."""
+        key = f"{TABLES[self.level]}.key"
+        return self._replace(source=f"{self.source} AND {key} > ? AND {key} <= ?", values=[*self.values, after, until])
+
 
 class _Test(NamedTuple):
     """One condition: how a row is tested, and where an index has the rows that pass."""
@@ -103,7 +108,13 @@ class _Test(NamedTuple):
 
 
 def select(
-    connection: sqlite3.Connection, store_key: int, query: Query, mode: Mode, *, need: int | None = None
+    connection: sqlite3.Connection,
+    store_key: int,
+    query: Query,
+    mode: Mode,
+    *,
+    need: int | None = None,
+    is_ordered: bool = False,
 ) -> Selection | None:
     """What a query asks for; ``None`` when its path names nothing that is there.
 
@@ -111,6 +122,8 @@ def select(
     ----------
     need
         How many rows are wanted from the beginning, those that are skipped included; ``None`` for all.
+    is_ordered
+        Whether the order of the rows matters where all are wanted.
     """
     level = _LEVELS.index(query.level)
     rest: list[tuple[AttributePath, Condition]] = []
@@ -132,7 +145,8 @@ def select(
             return None
         begin, source, conditions = _below(study[0], level, query.series_instance_uid)
     else:
-        driver = _driver(connection, tests, level, None if rest else need, is_ordered=bool(rest) or need is not None)
+        is_ordered = is_ordered or bool(rest) or need is not None
+        driver = _driver(connection, tests, level, None if rest else need, is_ordered=is_ordered)
         begin, source, conditions = _begin(driver, level, store_key)
     others = [test for test in tests if test is not driver]
     top = 0 if rest else min((test.top for test in others), default=level)  # the lines of all levels are looked at

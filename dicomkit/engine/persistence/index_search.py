@@ -22,6 +22,7 @@ __all__ = [
     "count",
     "first_instances",
     "instance_keys",
+    "last_key",
     "rows_by_key",
     "search",
     "series_by_key",
@@ -100,6 +101,12 @@ def count(connection: sqlite3.Connection, selection: Selection) -> int:
     """How many rows a selection has; ``rest`` is not looked at."""
     sql = f"SELECT COUNT(*) {selection.source}"
     return int(connection.execute(sql, selection.values).fetchone()[0])
+
+
+def last_key(connection: sqlite3.Connection, level: int) -> int:
+    """The greatest key of a level, of all stores; 0 where it has no rows."""
+    sql = f"SELECT COALESCE(MAX(key), 0) FROM {TABLES[level]}"  # noqa: S608 - made of names of this package
+    return int(connection.execute(sql).fetchone()[0])
 
 
 def candidates(connection: sqlite3.Connection, selection: Selection) -> Iterator[Candidate]:
