@@ -9,12 +9,23 @@ documentation, "Modifying table schemas".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from dicomkit.bigquery.columns import OTHER_ELEMENTS, Column, GroupColumn, Kind, column_named
 
-__all__ = ["Field", "SchemaIndex", "index_of", "merge", "schema_for", "unknown_fields"]
+__all__ = [
+    "FIXED_COLUMNS",
+    "JSON_COLUMNS",
+    "Field",
+    "SchemaIndex",
+    "fixed_fields",
+    "index_of",
+    "merge",
+    "name_fields",
+    "schema_for",
+    "unknown_fields",
+]
 
 Field: TypeAlias = dict[str, Any]
 """A column in BigQuery's REST form: ``{"name", "type", "mode", "fields"?}``."""
@@ -22,7 +33,7 @@ Field: TypeAlias = dict[str, Any]
 SchemaIndex: TypeAlias = dict[str, "SchemaIndex | None"]
 """Column name -> index of its fields, ``None`` for a column that has none."""
 
-_FIXED = {
+FIXED_COLUMNS = {
     "OtherElements": "RECORD",
     "DroppedTags": "RECORD",
     "Type": "STRING",
@@ -33,7 +44,7 @@ _FIXED = {
 }
 """Columns that are no attribute -> type, in table order."""
 
-_JSON_SCHEMA = {
+JSON_COLUMNS = {
     "StudyInstanceUID": "STRING",
     "SeriesInstanceUID": "STRING",
     "SOPInstanceUID": "STRING",
@@ -47,6 +58,7 @@ _JSON_SCHEMA = {
     "Type": "STRING",
 }
 """Columns of the JSON schema -> type, in table order."""
+
 
 _NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _NAME_COMPONENTS = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
@@ -64,10 +76,16 @@ def schema_for(row: Mapping[str, Any]) -> list[Field]:
     """
     if "Metadata" in row:
         return [
-            _field(name, kind, repeated=name == "DroppedTags") for name, kind in _JSON_SCHEMA.items() if name in row
+            _field(name, kind, repeated=name == "DroppedTags") for name, kind in JSON_COLUMNS.items() if name in row
         ]
-    fixed = [_fixed_field(name, kind) for name, kind in _FIXED.items() if name in row]
-    return _attribute_fields({name: value for name, value in row.items() if name not in _FIXED}) + fixed
+    return _attribute_fields({name: value for name, value in row.items() if name not in FIXED_COLUMNS}) + fixed_fields(
+        row
+    )
+
+
+def fixed_fields(names: Container[str]) -> list[Field]:
+    """Those of the columns that are no attribute which are among *names*."""
+    return [_fixed_field(name, kind) for name, kind in FIXED_COLUMNS.items() if name in names]
 
 
 def index_of(fields: Iterable[Field]) -> SchemaIndex:
@@ -80,7 +98,7 @@ def index_of(fields: Iterable[Field]) -> SchemaIndex:
     for field in fields:
         name: str = field["name"]
         # OtherElements and DroppedTags have the same fields always: nothing to look for inside.
-        grows = _is_record(field) and name not in _FIXED
+        grows = _is_record(field) and name not in FIXED_COLUMNS
         index[name] = index[name.lower()] = index_of(field.get("fields", ())) if grows else None
     return index
 
@@ -137,6 +155,14 @@ def _field(name: str, kind: str, *, repeated: bool = False, fields: list[Field] 
     return field if fields is None else field | {"fields": fields}
 
 
+def name_fields() -> list[Field]:
+    """What a person name is made of."""
+    return [
+        _field(group, "RECORD", fields=[_field(component, "STRING") for component in _NAME_COMPONENTS])
+        for group in _NAME_GROUPS
+    ]
+
+
 def _fixed_field(name: str, kind: str) -> Field:
     if name == OTHER_ELEMENTS:
         parts = [_field("Tag", "STRING"), _field("Data", "STRING", repeated=True)]
@@ -154,11 +180,7 @@ def _attribute_fields(record: Mapping[str, Any]) -> list[Field]:
 
 def _attribute_field(column: Column, value: Any) -> Field:
     if column.kind is Kind.NAME:
-        groups = [
-            _field(group, "RECORD", fields=[_field(part, "STRING") for part in _NAME_COMPONENTS])
-            for group in _NAME_GROUPS
-        ]
-        return _field(column.name, "RECORD", repeated=column.repeated, fields=groups)
+        return _field(column.name, "RECORD", repeated=column.repeated, fields=name_fields())
     if column.kind is Kind.VALUE:
         return _field(column.name, column.type, repeated=column.repeated)
     if isinstance(column, GroupColumn):
