@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -18,10 +18,7 @@ from dicomkit.client.connection import Connection
 from dicomkit.client.sql import Statement
 from dicomkit.errors import SetupError, Unimplemented
 from dicomkit.frames.arrow import Dtypes, check_dtypes, frame_of_arrow
-from dicomkit.frames.export import write_duckdb, write_parquet
-
-if TYPE_CHECKING:
-    import duckdb
+from dicomkit.frames.export import DuckDBTarget, write_duckdb, write_parquet
 
 __all__ = ["TableQuery", "TableSource"]
 
@@ -125,7 +122,7 @@ class TableQuery:
 
     def to_duckdb(
         self,
-        target: str | os.PathLike[str] | duckdb.DuckDBPyConnection,
+        target: DuckDBTarget,
         name: str,
         *,
         replace: bool = False,

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dicomkit.bigquery.identifiers import identifier
 from dicomkit.errors import AlreadyExists, FailedPrecondition
@@ -15,7 +15,10 @@ from dicomkit.errors import AlreadyExists, FailedPrecondition
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["write_duckdb", "write_parquet"]
+__all__ = ["DuckDBTarget", "write_duckdb", "write_parquet"]
+
+DuckDBTarget: TypeAlias = "str | os.PathLike[str] | duckdb.DuckDBPyConnection"
+"""A database file, or a connection."""
 
 
 def write_parquet(schema: Any, batches: Iterator[Any], path: str | os.PathLike[str]) -> Path:
@@ -37,7 +40,7 @@ def write_parquet(schema: Any, batches: Iterator[Any], path: str | os.PathLike[s
 def write_duckdb(
     schema: Any,
     batches: Iterator[Any],
-    target: str | os.PathLike[str] | duckdb.DuckDBPyConnection,
+    target: DuckDBTarget,
     name: str,
     *,
     replace: bool,
