@@ -25,10 +25,12 @@ class Limits:
     """Fragments of encapsulated pixel data."""
     values: int = 65_536
     """Values of one element that are parsed as text."""
+    all_values: int = 500_000
+    """Values of all elements that have several, together."""
     text_bytes: int = 1 << 20
     """Bytes of one text value; longer prose becomes a bulk value."""
-    header_bytes: int = 64 << 20
-    """Bytes of all values longer than 4 KiB that are kept in memory."""
+    header_bytes: int = 16 << 20
+    """Bytes of all values longer than 128 bytes that are kept in memory."""
     sequence_bytes: int = 1 << 20
     """Longest sequence that is part of the metadata; Google's limit is about 1 MiB."""
     skimmed: int = 4_000_000

@@ -47,6 +47,9 @@ from dicomkit.errors import DicomFormatError
 
 __all__ = ["Walk"]
 
+_SHORT = 128
+"""A value of so many bytes is not counted: there are not enough elements for them to matter."""
+
 _HEAD = 16_384
 """Bytes of a dataset that are decoded at once, for the text in them."""
 
@@ -96,6 +99,7 @@ class Walk:
         decimals = self.decimals
         limits = self.limits
         max_values = limits.values
+        room = limits.all_values
         counter = iter(range(limits.elements))
         charset: Charset = DEFAULT
         signed = False
@@ -104,6 +108,9 @@ class Walk:
         # Enclosing datasets and their sequences, innermost last.
         stack: list[tuple[Any, ...]] = []
         sequence: tuple[Any, ...] = ()
+        # Of the outermost sequence: where its items are, and what there was before it, should it be too long.
+        top_pos = n_decimals = n_bulk = kept_before = room_before = 0
+        top_implicit = False
         tag = ""
         start = pos
         try:
@@ -161,7 +168,7 @@ class Walk:
                             tag=tag,
                         )
                     if kind <= 5:  # text
-                        if length > 4096:
+                        if length > _SHORT:
                             if length == UNDEFINED:
                                 raise DicomFormatError(f"undefined length with VR {vr}", offset=start, tag=tag)
                             if length > limits.text_bytes:
@@ -174,7 +181,12 @@ class Walk:
                         else:
                             text = buf[pos:value_end].decode("latin-1")
                         if kind >= 3 and (charset.__class__ is tuple or not text.isascii()):
-                            cur[tag] = foreign_text(buf[pos:value_end], vr, kind, charset, max_values, start, tag)
+                            cur[tag] = element = foreign_text(
+                                buf[pos:value_end], vr, kind, charset, max_values, start, tag
+                            )
+                            room -= len(element.get("Value", ())) - 1
+                            if room < 0:
+                                raise _too_many(limits, start, tag)
                             pos = value_end
                             continue
                         pos = value_end
@@ -182,9 +194,11 @@ class Walk:
                         if not text:
                             cur[tag] = {"vr": vr}
                         elif kind == 4:
-                            cur[tag] = names_element(text, max_values, start, tag)
+                            cur[tag] = element = names_element(text, max_values, start, tag)
+                            room -= len(element.get("Value", ())) - 1
                         elif "\\" in text and kind != 5:
                             value = split_values(text, max_values, start, tag)
+                            room -= len(value)
                             cur[tag] = element = {"vr": vr, "Value": value}
                             if kind == 1 or kind == 2:
                                 decimals.append((element, [number_of(vr, t, start, tag) for t in value]))
@@ -200,6 +214,8 @@ class Walk:
                         # (0008,0005) is CS, so it came through here; text that follows is read with it.
                         if tag == "00080005":
                             charset = charset_of(cur[tag], start)
+                        if room < 0:
+                            raise _too_many(limits, start, tag)
                     elif kind == 6:  # numbers
                         unpack = one[vr]
                         if length == unpack.size:
@@ -214,9 +230,11 @@ class Walk:
                                 continue
                             cur[tag] = {"vr": vr, "Value": [number]}
                         else:
-                            cur[tag] = numbers_element(
-                                buf, vr, pos, length, encoding, limits, start, tag
-                            ) or self._bulk(tag, vr, pos, length, stack)
+                            several = numbers_element(buf, vr, pos, length, encoding, limits, start, tag)
+                            cur[tag] = several or self._bulk(tag, vr, pos, length, stack)
+                            room -= len(cur[tag].get("Value", ()))
+                            if room < 0:
+                                raise _too_many(limits, start, tag)
                         pos = value_end
                     elif kind == 8:  # sequence
                         if length == UNDEFINED:
@@ -232,6 +250,10 @@ class Walk:
                             raise DicomFormatError(
                                 f"sequences nested more than {limits.depth} deep", offset=start, tag=tag
                             )
+                        if not stack:
+                            top_pos, n_decimals, n_bulk = pos, len(decimals), len(self.bulk)
+                            kept_before, room_before = self._kept, room
+                            top_implicit = implicit or key[4:] != b"SQ"
                         items: list[DataSet] = []
                         cur[tag] = {"vr": "SQ", "Value": items}
                         stack.append((cur, end, closed, implicit, charset, signed, sequence, tag, items))
@@ -239,7 +261,7 @@ class Walk:
                         # (PS3.5 section 6.2.2, note on UN).
                         if not implicit and key[4:] != b"SQ":
                             implicit = True
-                        sequence = (tag, items, stop, known_end, implicit, start, len(decimals), len(self.bulk))
+                        sequence = (tag, items, stop, known_end, implicit)
                         break
                     elif kind == 9:  # binary
                         if length == UNDEFINED:
@@ -252,14 +274,17 @@ class Walk:
                             if length == 0:
                                 cur[tag] = {"vr": vr}
                             else:
-                                cur[tag] = binary_element(buf, vr, pos, length, encoding) or self._bulk(
-                                    tag, vr, pos, length, stack
-                                )
+                                several = binary_element(buf, vr, pos, length, encoding)
+                                if several is not None and length > _SHORT:
+                                    self._keep(length, start, tag)
+                                cur[tag] = several or self._bulk(tag, vr, pos, length, stack)
                             pos = value_end
                     else:
-                        cur[tag] = pointers_element(buf, vr, pos, length, encoding, start, tag) or self._bulk(
-                            tag, vr, pos, length, stack
-                        )
+                        several = pointers_element(buf, vr, pos, length, encoding, start, tag)
+                        cur[tag] = several or self._bulk(tag, vr, pos, length, stack)
+                        room -= len(cur[tag].get("Value", ()))
+                        if room < 0:
+                            raise _too_many(limits, start, tag)
                         pos = value_end
                 else:
                     raise DicomFormatError(f"more than {limits.elements} elements", offset=start)
@@ -279,17 +304,19 @@ class Walk:
                         raise DicomFormatError("an item is not closed", offset=pos, tag=sequence[0])
                     elif pos != end:
                         raise DicomFormatError("a delimiter inside an item", offset=pos, tag=tag)
-                seq_tag, items, stop, known_end, implicit, seq_start, n_decimals, n_bulk = sequence
+                seq_tag, items, stop, known_end, implicit = sequence
                 parent = stack[-1]
                 tag = ""
-                if len(stack) == 1 and pos - seq_start > limits.sequence_bytes:
-                    # Too long for the metadata: what was built goes, the rest is only checked.
-                    pos = stop if known_end else skim(buf, pos, stop, implicit, encoding, seq_tag, limits)
-                    parent[0][seq_tag] = {"vr": "SQ"}
+                if pos - top_pos > limits.sequence_bytes:
+                    # Too long for the metadata, and so without a length: what was built goes, the rest is only checked.
+                    cur, end, closed, implicit, charset, signed, sequence, seq_tag, _ = stack[0]
+                    stack.clear()
+                    pos = skim(buf, top_pos, end, top_implicit, encoding, seq_tag, limits)
+                    cur[seq_tag] = {"vr": "SQ"}
                     self._drop(seq_tag, [])
                     del decimals[n_decimals:]
                     del self.bulk[n_bulk:]
-                    cur, end, closed, implicit, charset, signed, sequence, _, _ = stack.pop()
+                    self._kept, room = kept_before, room_before
                     continue
                 if known_end and pos >= stop:
                     if not items:
@@ -359,6 +386,10 @@ class Walk:
         outer = stack[0][7] if stack else tag
         if outer not in self.dropped:
             self.dropped.append(outer)
+
+
+def _too_many(limits: Limits, start: int, tag: str) -> DicomFormatError:
+    return DicomFormatError(f"more than {limits.all_values} values", offset=start, tag=tag)
 
 
 def _only_zeros(buffer: bytes | mmap, pos: int, end: int) -> bool:

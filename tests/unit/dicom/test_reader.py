@@ -283,6 +283,60 @@ def test_a_bomb_is_refused(name: str) -> None:
         read_part10(BOMBS[name], require_uids=False)
 
 
+OPEN = 0xFFFFFFFF
+END_ITEM, END_SEQUENCE = b"\xfe\xff\x0d\xe0\x00\x00\x00\x00", b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
+
+
+def _several(vr: str) -> list[bytes]:
+    """Nine elements of 65,532 values each, or of as many as an element may have inline."""
+    value = {"SS": b"\x01\x00" * 32_766, "AT": b"\x01\x00\x02\x00" * 512, "FD": bytes(8 * 512)}.get(vr)
+    if value is None:
+        return [element(0x00431000 + n, "UC", b"1\\" * 32_766) for n in range(17)]
+    return [element(0x00431000 + n, vr, value) for n in range(17 if vr == "SS" else 1_000)]
+
+
+@pytest.mark.parametrize("vr", ["UC", "SS", "AT", "FD"])
+def test_values_of_all_elements_together_have_a_limit(vr: str) -> None:
+    """Each element keeps within its own; the memory of all is what counts."""
+    elements = _several(vr)
+    with pytest.raises(DicomFormatError, match="more than 500000 values"):
+        read_part10(raw_part10(*elements))
+    read_part10(raw_part10(*elements[: len(elements) // 2]))
+
+
+@pytest.mark.parametrize(("vr", "size"), [("LT", 60_000), ("OD", 2_048), ("FL", 2_048)])
+def test_metadata_have_a_limit_however_they_are_cut(vr: str, size: int) -> None:
+    """Bulk values do not count; text and numbers that are part of the metadata do, long or short."""
+    pieces = [
+        element(0x00430000 + (n >> 12 << 17) + 0x1000 + n % 4096, vr, bytes(size)) for n in range((18 << 20) // size)
+    ]
+    with pytest.raises(DicomFormatError, match="16 MiB of metadata|500000 values"):
+        read_part10(raw_part10(*pieces))
+    read_part10(raw_part10(*[element(0x00431000 + n, "OB", bytes(1 << 20)) for n in range(20)]))
+
+
+def test_a_long_sequence_is_dropped_before_it_is_too_much() -> None:
+    """Contours of a radiotherapy structure set: millions of values in one item of one sequence, all of it left out."""
+    contour = element(0x30060050, "DS", b"1.25\\" * 3_000 + b"1 ")
+    item = b"\xfe\xff\x00\xe0" + struct.pack("<I", OPEN) + contour + END_ITEM
+    inner = element(0x30060040, "SQ", item * 400, OPEN) + END_SEQUENCE
+    outer = b"\xfe\xff\x00\xe0" + struct.pack("<I", OPEN) + inner + END_ITEM
+    raw = raw_part10(
+        element(0x00081030, "LO", b"before"),
+        element(0x30060039, "SQ", outer * 3, OPEN) + END_SEQUENCE,
+        element(0x300E0002, "CS", b"APPROVED"),
+    )
+    part = read_part10(raw)
+    part.use_numbers()
+    assert part.dropped == ["30060039"]
+    assert part.elements["30060039"] == {"vr": "SQ"}
+    assert part.elements["300E0002"]["Value"] == ["APPROVED"]
+    assert part.bulk == []
+    for cut in (len(raw) - 20, len(raw) // 2, 2 << 20):
+        with pytest.raises(DicomFormatError):
+            read_part10(raw[:cut])
+
+
 def test_depth_64_is_read_and_65_is_not() -> None:
     """The limit is exact, so that its documentation is true."""
 
