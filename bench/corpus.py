@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
@@ -21,7 +21,7 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-__all__ = ["Instance", "instances", "mean_elements", "real_files", "write"]
+__all__ = ["MIXED", "STUDY", "Instance", "ct_series", "instances", "mean_elements", "real_files", "write"]
 
 INSTANCE_BYTES = 34_000
 """Size that an instance with pixels is filled up to; with reports and plans the mean is about 30 KB."""
@@ -43,6 +43,15 @@ PLAN: tuple[tuple[str, int], ...] = (
     ("dicomdirtests/77654033/CR1/6154", 2),  # CR, Agfa
 )
 """Series of one study: header and number of instances."""
+
+MIXED: tuple[tuple[tuple[str, int], ...], ...] = (
+    (("CT_small.dcm", 20), ("CT_small.dcm", 18), ("test-SR.dcm", 2)),
+    (("examples_overlay.dcm", 12), ("examples_overlay.dcm", 14), ("examples_overlay.dcm", 12), ("liver_1frame.dcm", 2)),
+    (("CT_small.dcm", 36), ("rtplan.dcm", 2), ("rtplan.dcm", 2)),
+    (("JPEG2000.dcm", 36), ("CT_small.dcm", 4)),
+    (("dicomdirtests/77654033/CR1/6154", 2), ("CT_small.dcm", 12), ("CT_small.dcm", 12), ("CT_small.dcm", 14)),
+)
+"""Studies as a hospital has them: each kind has modalities that others lack. Every one has ``STUDY`` instances."""
 
 # Placeholders of fixed length, so that no length field changes when they are replaced.
 _STUDY_UID, _SERIES_UID, _SOP_UID = (UID(f"2.25.{digit * 38}") for digit in "123")
@@ -67,8 +76,11 @@ def _uid(rng: random.Random) -> str:
 
 
 @cache
-def _template(name: str, pixels: bool) -> tuple[bytes, bytes, int]:
-    """(bytes before the pixels, bytes after, length of the pixels) of a header with placeholders."""
+def _template(name: str, side: int | None) -> tuple[bytes, bytes, int]:
+    """(bytes before the pixels, bytes after, length of the pixels) of a header with placeholders.
+
+    An image is square, with *side* rows and columns; ``None`` for what fills ``INSTANCE_BYTES``.
+    """
     path = get_testdata_file(name, download=False)
     if path is None:
         raise FileNotFoundError(f"the installed pydicom wheel lacks {name}")
@@ -84,7 +96,7 @@ def _template(name: str, pixels: bool) -> tuple[bytes, bytes, int]:
             del ds[element.tag]
         length = 0
         if has_pixels:
-            side = int(((INSTANCE_BYTES - _size(ds, implicit)) / 2) ** 0.5) if pixels else SMALL_SIDE
+            side = side or int(((INSTANCE_BYTES - _size(ds, implicit)) / 2) ** 0.5)
             ds.Rows = ds.Columns = side
             ds.SamplesPerPixel, ds.BitsAllocated, ds.BitsStored, ds.HighBit = 1, 16, 16, 15
             length = side * side * 2
@@ -107,7 +119,14 @@ def _size(ds: Dataset, implicit: bool) -> int:
     return len(_encode(ds, implicit))
 
 
-def instances(count: int, *, seed: int, pixels: bool = True) -> Iterator[Instance]:
+def instances(
+    count: int,
+    *,
+    seed: int,
+    pixels: bool = True,
+    side: int | None = None,
+    kinds: Sequence[Sequence[tuple[str, int]]] = (PLAN,),
+) -> Iterator[Instance]:
     """Yield *count* fresh instances, study after study.
 
     Parameters
@@ -117,17 +136,22 @@ def instances(count: int, *, seed: int, pixels: bool = True) -> Iterator[Instanc
         instances faster.
     pixels
         ``False`` shrinks images to 8 x 8, for tests of scale that are not about bytes.
+    side
+        Rows and columns of the images; what fills ``INSTANCE_BYTES`` when left out.
+    kinds
+        What studies are made of, in turn: header and number of instances of each series.
     """
     rng = random.Random(seed)
     made = 0
     study_number = 0
     while made < count:
+        plan = kinds[study_number % len(kinds)]
         study, study_number = _uid(rng), study_number + 1
         patient = f"BENCH-{rng.randrange(10**8):08d}"
         name = f"{SURNAMES[study_number % len(SURNAMES)]}^{rng.randrange(10**7):07d}"
         date = f"{rng.randrange(2000, 2026)}{rng.randrange(1, 13):02d}{rng.randrange(1, 29):02d}"
-        for header, of_series in PLAN:
-            head, tail, length = _template(header, pixels)
+        for header, of_series in plan:
+            head, tail, length = _template(header, side if pixels else SMALL_SIDE)
             series = _uid(rng)
             for number in range(of_series):
                 if made == count:
@@ -144,6 +168,11 @@ def instances(count: int, *, seed: int, pixels: bool = True) -> Iterator[Instanc
                     .replace(_NUMBER.encode(), f"{number + 1:06d}".encode())
                 )
                 yield Instance(study, series, uid, changed + rng.randbytes(length) + tail)
+
+
+def ct_series(count: int, *, seed: int, side: int = 512) -> Iterator[Instance]:
+    """The slices of one CT series, *side* x *side* pixels of 16 bits each."""
+    return instances(count, seed=seed, side=side, kinds=((("CT_small.dcm", count),),))
 
 
 def write(folder: Path, count: int, *, seed: int, pixels: bool = True) -> list[Path]:

@@ -6,10 +6,14 @@ import gc
 import os
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-__all__ = ["Row", "alternate", "pin_to_one_core", "seconds", "table"]
+__all__ = ["ALLOWED", "Row", "alternate", "cores_for_http", "on_cores", "pin_to_one_core", "seconds", "table"]
+
+ALLOWED = frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset[int]()
+"""The cores that the process was given, before it was kept to one of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +68,28 @@ def pin_to_one_core() -> int | None:
     core = max(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {core})
     return core
+
+
+@contextmanager
+def on_cores(cores: Set[int]) -> Iterator[None]:
+    """Keep this thread, and the processes that it starts, to *cores* while the block runs."""
+    if not cores:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def cores_for_http() -> tuple[frozenset[int], frozenset[int]]:
+    """The core of a client, and the others, which are its servers'; the same one where there are no two."""
+    if len(ALLOWED) < 2:
+        return ALLOWED, ALLOWED
+    client = min(ALLOWED)
+    return frozenset({client}), ALLOWED - {client}
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -1,4 +1,4 @@
-"""Orthanc from Debian with its DICOMweb plugin: the peer for uploads, started and stopped by us."""
+"""Orthanc from Debian with its DICOMweb plugin, started and stopped by us."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import requests
+
+from bench.wire import free_port, plain_session, stow
 
 __all__ = ["MISSING", "Orthanc", "running"]
 
@@ -30,31 +31,16 @@ class Orthanc:
     def __init__(self, url: str, version: str) -> None:
         self.url = url
         self.version = version
-        self.session = requests.Session()
-        self.session.trust_env = False
+        self.session = plain_session()
+
+    @property
+    def web(self) -> str:
+        """Root of its DICOMweb service."""
+        return f"{self.url}/dicom-web"
 
     def store(self, bodies: Sequence[bytes]) -> None:
         """Store a batch in one STOW-RS request, and check that each instance was new and taken."""
-        boundary = secrets.token_hex(16)
-        pieces: list[bytes] = []
-        for body in bodies:
-            pieces += [f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode(), body, b"\r\n"]
-        pieces.append(f"--{boundary}--\r\n".encode())
-        answer = self.session.post(
-            f"{self.url}/dicom-web/studies",
-            data=b"".join(pieces),
-            headers={
-                "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
-                "Accept": "application/dicom+json",
-            },
-            timeout=300,
-        )
-        answer.raise_for_status()
-        result = answer.json()
-        stored = len(result.get("00081199", {}).get("Value", ()))
-        failed = result.get("00081198", {}).get("Value", ())  # present and empty when all went well
-        if stored != len(bodies) or failed:
-            raise AssertionError(f"Orthanc stored {stored} of {len(bodies)}, failed {len(failed)}")
+        stow(self.session, self.web, bodies)
 
     def count(self) -> int:
         """Instances that the server holds."""
@@ -64,13 +50,6 @@ class Orthanc:
 
 def _binary() -> str | None:
     return shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin")
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 @contextmanager
@@ -87,7 +66,7 @@ def running(folder: Path | None = None) -> Iterator[Orthanc | None]:
         yield None
         return
     with tempfile.TemporaryDirectory(dir=folder, prefix="orthanc-") as home:
-        name, port = f"bench-{secrets.token_hex(4)}", _free_port()
+        name, port = f"bench-{secrets.token_hex(4)}", free_port()
         config = {
             "Name": name,
             "StorageDirectory": f"{home}/db",

@@ -191,8 +191,9 @@ def multipart(parts: Sequence[AnswerPart], media: str, hold: Hold | None = None)
     end = f"--{boundary}--\r\n".encode("ascii")
 
     def body() -> Iterator[bytes]:
+        before = b""
         for part in parts:
-            before = part.head(boundary)
+            before += part.head(boundary)
             for chunk in part.chunks():
                 # A small part goes out in one piece.
                 if len(chunk) < _JOINED_BYTES:
@@ -202,8 +203,8 @@ def multipart(parts: Sequence[AnswerPart], media: str, hold: Hold | None = None)
                         yield before
                     yield chunk
                 before = b""
-            yield before + b"\r\n"
-        yield end
+            before += b"\r\n"
+        yield before + end
 
     response = Response(
         started(body(), hold),
