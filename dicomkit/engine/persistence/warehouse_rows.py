@@ -64,7 +64,7 @@ def read_rows(lines: Sequence[bytes], fields: Sequence[Field]) -> pa.Table:
     """
     schema = pa.schema([(field["name"], json_type(field)) for field in fields])
     data = b"\n".join(lines)
-    has_threads = pa.cpu_count() > 1
+    has_threads = len(data) > _BLOCK_BYTES and pa.cpu_count() > 1
     # A row may lie in two blocks, not in three. The order is that of the lines however many threads there are.
     block = max(_BLOCK_BYTES, max(map(len, lines), default=0) + 1) if has_threads else max(len(data) + 1, 1024)
     try:
