@@ -19,7 +19,7 @@ from dicomkit.client import pool, retrieve
 from dicomkit.client.geometry import TOLERANCE, geometry_frame
 from dicomkit.client.named import NamedStore
 from dicomkit.client.picture import MEDIA, Picture
-from dicomkit.client.pixel_frames import frame_arrays, frame_numbers, layout_of_row, only_stored_bits
+from dicomkit.client.pixel_frames import frame_arrays, frame_numbers, layout_of_row
 from dicomkit.client.slices import Slice, has_lost_groups, slices_of, stacks_of, values_of
 from dicomkit.client.volume import Volume, checked_stack, rescaled_type, volume_of
 from dicomkit.dicom.dictionary import tag_of
@@ -54,8 +54,9 @@ class Images(NamedStore):
         Returns
         -------
         array, of the type that the pixels are stored in.
-            The server decompresses. No slope, window or palette is applied; colours are those of the file, but RGB
-            where the compression changes them itself (lossy JPEG, JPEG 2000).
+            The server decompresses. Bits above BitsStored are left out, as PS3.5 section 8.1.1 says. No slope, window
+            or palette is applied; colours are those of the file, but RGB where the compression changes them itself
+            (lossy JPEG, JPEG 2000).
 
         Raises
         ------
@@ -142,10 +143,9 @@ class Images(NamedStore):
                 if not rescale:
                     array[index] = frame
                     continue
-                values = only_stored_bits(frame, layouts[instance])
                 slope, intercept = stack[index].slope, stack[index].intercept
                 wide = np.float64 if kind.kind == "f" else np.int64
-                array[index] = values.astype(wide) * wide(slope) + wide(intercept)
+                array[index] = frame.astype(wide) * wide(slope) + wide(intercept)
 
         for _ in pool.in_order(fill, places, workers=workers):
             pass

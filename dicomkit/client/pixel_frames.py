@@ -23,7 +23,7 @@ from dicomkit.errors import DicomFormatError, FailedPrecondition, InvalidArgumen
 if TYPE_CHECKING:
     from dicomkit.pixels.image import Layout
 
-__all__ = ["frame_arrays", "frame_numbers", "layout_of_row", "only_stored_bits"]
+__all__ = ["frame_arrays", "frame_numbers", "layout_of_row"]
 
 Array = npt.NDArray[Any]
 Row = Mapping[str, Any]
@@ -113,7 +113,7 @@ def _first(row: Row, tag: str) -> str | None:
 
 
 def frame_arrays(rest: Rest, path: str, layout: Layout, numbers: Sequence[int]) -> Iterator[Array]:
-    """Frames of the instance at *path*, each rows x columns (x samples).
+    """Frames of the instance at *path*, each rows x columns (x samples), without bits above BitsStored.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def frame_arrays(rest: Rest, path: str, layout: Layout, numbers: Sequence[int]) 
 
         url = f"{path}/frames/{','.join(map(str, chosen))}"
         for body in rest.receive("GET", url, take, headers={"Accept": UNCOMPRESSED}):
-            yield frame_array(body[:size], layout)
+            yield _only_stored_bits(frame_array(body[:size], layout), layout)
 
 
 def _bodies(rest: Rest, response: requests.Response, size: int) -> list[bytes]:
@@ -157,7 +157,7 @@ def _bodies(rest: Rest, response: requests.Response, size: int) -> list[bytes]:
     return found
 
 
-def only_stored_bits(array: Array, layout: Layout) -> Array:
+def _only_stored_bits(array: Array, layout: Layout) -> Array:
     """Values without the bits above BitsStored, which are none of theirs (PS3.5 section 8.1.1)."""
     unused = 8 * array.dtype.itemsize - layout.bits_stored
     if layout.is_float or unused <= 0 or array.dtype.kind not in "iu":

@@ -37,6 +37,7 @@ Buffer = bytes | bytearray | memoryview | mmap.mmap
 
 _LIMITS = Limits()
 _INFLATE_IN_MEMORY = 4 << 20
+_DIRECTORY_RECORDS = "00041220"
 _PIXELS = ("7FE00010", "7FE00008", "7FE00009", "00287FE0")
 
 
@@ -247,6 +248,10 @@ _IMAGE_CLASSES: frozenset[str] = frozenset(
 
 
 def _check_identity(part: Part10) -> None:
+    if part.sop_instance_uid == "" and _DIRECTORY_RECORDS in part.elements:
+        raise DicomFormatError(
+            "this is a DICOMDIR: an index of files, with no instance of its own", tag=_DIRECTORY_RECORDS
+        )
     if not (
         is_uid(part.study_instance_uid)
         and is_uid(part.series_instance_uid)

@@ -106,14 +106,14 @@ def test_volume_is_in_the_order_of_space(conn: dk.Dataset, orientation: tuple[fl
 
 
 def test_values_are_rescaled_or_left(conn: dk.Dataset) -> None:
-    """Stored values without it; float32 where slope or intercept are no whole numbers; bits above BitsStored go."""
+    """Stored values without it; float32 where slope or intercept are no whole numbers; never bits above BitsStored."""
     slices = series([0, 1])
     slices[0].PixelData = (pixels_of(0) | 0xF000).tobytes()
     slices[1].RescaleSlope = "0.5"
     store = store_of(conn, slices)
     stored = store.pixels(*SERIES, rescale=False)
     assert (stored.array.dtype, stored.is_rescaled) == (np.uint16, False)
-    assert (stored.array == np.stack([pixels_of(0) | 0xF000, pixels_of(1)])).all()
+    assert (stored.array == np.stack([pixels_of(0), pixels_of(1)])).all()
     rescaled = store.pixels(*SERIES)
     assert (rescaled.array.dtype, rescaled.is_rescaled) == (np.float32, True)
     assert (rescaled.array == np.stack([pixels_of(0) - 1024.0, pixels_of(1) * 0.5 - 1024])).all()
@@ -125,8 +125,12 @@ def test_signed_values_keep_their_sign(conn: dk.Dataset) -> None:
     slices = series([0, 1], PixelRepresentation=1, RescaleIntercept="0")
     for each in slices:
         each.PixelData = values.tobytes()
-    volume = store_of(conn, slices).pixels(*SERIES)
-    assert (volume.array.reshape(2, -1) == values).all()
+    # The sign need not be repeated in the bits above (PS3.5 section 8.1.1).
+    slices[1].PixelData = (values & 0x0FFF).tobytes()
+    store = store_of(conn, slices)
+    assert (store.pixels(*SERIES).array.reshape(2, -1) == values).all()
+    assert (store.pixels(*SERIES, rescale=False).array.reshape(2, -1) == values).all()
+    assert (store.frames(*SERIES, slices[1].SOPInstanceUID).reshape(-1) == values).all()
 
 
 @pytest.mark.parametrize("comment", ["", "x" * 10_000], ids=["in the metadata", "too large for metadata"])

@@ -397,6 +397,13 @@ def test_an_image_without_pixel_data_is_refused() -> None:
         read_part10(raw[: raw.index(b"\xe0\x7f\x10\x00OW")])
 
 
+@pytest.mark.parametrize("name", ["DICOMDIR", "DICOMDIR-bigEnd", "DICOMDIR-empty.dcm"])
+def test_a_dicomdir_is_called_one(name: str) -> None:
+    """It lacks all UIDs of an instance, but that is not what whoever sends one has to know."""
+    with pytest.raises(DicomFormatError, match="this is a DICOMDIR: an index of files"):
+        read_part10((WHEEL / "dicomdirtests" / name).read_bytes())
+
+
 def test_messages_never_hold_a_value() -> None:
     """No patient data in errors: a canary in every text is found in no message."""
     raw = part10(ct(PatientName="CANARY^ONE", PatientID="CANARY", StudyDescription="CANARY"))
