@@ -8,6 +8,7 @@ is decoded once, by what decodes JSON pages (``dicom_json``, ``arrays``), so tha
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import cached_property
 from importlib import import_module
 from typing import Any, BinaryIO
 
@@ -68,12 +69,14 @@ def extend_from_stream(
                 batch.validate(full=True)  # what came over a network is not to be trusted with pointers
                 if end is not None and (b"complete" in end or b"error" in end):
                     break
-                rows = _fresh(batch, key, known)
-                if left is not None and rows.num_rows > left:
-                    _extend(builder, rows.slice(0, left))
+                rows = _Rows(batch, builder.columns)
+                if not rows.are_new(key, known):
+                    rows = rows.without(key, known)
+                if left is not None and rows.count > left:
+                    rows.first(left).add_to(builder)
                     return False
-                left = None if left is None else left - rows.num_rows
-                _extend(builder, rows)
+                left = None if left is None else left - rows.count
+                rows.add_to(builder)
             failure = orjson.loads(end[b"error"]) if b"error" in end else None
     except StopIteration:
         raise DicomFormatError("the stream of results ends before its last record batch") from None
@@ -88,27 +91,40 @@ def _is_known(pa: Any, kind: Any) -> bool:
     return bool(pa.types.is_dictionary(kind) and pa.types.is_string(kind.value_type))
 
 
-def _fresh(batch: Any, key: Sequence[str], known: Collection[tuple[Any, ...]]) -> Any:
-    """The rows of a batch whose keys are not known."""
-    if not known:
-        return batch
-    # The last attribute of a key is nearly the key itself; the others are looked at where it is known.
-    columns = [_Cells(batch, attribute(tag)) for tag in key]
-    if {values[-1] for values in known}.isdisjoint(_first(cell) for cell in columns[-1].distinct):
-        return batch
-    keys = zip(*([_first(cell) for cell in cells.of_rows()] for cells in columns), strict=True)
-    return batch.filter(import_module("pyarrow").array([found not in known for found in keys]))
+class _Rows:
+    """The rows of a record batch."""
+
+    def __init__(self, batch: Any, columns: Sequence[Column]) -> None:
+        self.count: int = batch.num_rows
+        self._batch = batch
+        self._columns = columns
+        self._cells = {column.tag: _Cells(batch, column) for column in columns}
+
+    def are_new(self, key: Sequence[str], known: Collection[tuple[Any, ...]]) -> bool:
+        """Whether it is certain, by a look at the last attribute of the key alone, that none of them is known."""
+        if not known:
+            return True
+        return {values[-1] for values in known}.isdisjoint(map(_first, self._cells[key[-1]].distinct))
+
+    def without(self, key: Sequence[str], known: Collection[tuple[Any, ...]]) -> _Rows:
+        """Those whose keys are not known."""
+        keys = zip(*(map(_first, self._cells[tag].of_rows()) for tag in key), strict=True)
+        new = import_module("pyarrow").array([found not in known for found in keys])
+        return _Rows(self._batch.filter(new), self._columns)
+
+    def first(self, count: int) -> _Rows:
+        """The first of them."""
+        return _Rows(self._batch.slice(0, count), self._columns)
+
+    def add_to(self, builder: ColumnBuilder) -> None:
+        zones: Sequence[Any] = ()
+        if any(column.vr == "DT" for column in self._columns):
+            zones = _Cells(self._batch, attribute(TIMEZONE)).of_rows()
+        builder.extend_arrays(self.count, {tag: cells.array(zones) for tag, cells in self._cells.items()})
 
 
 def _first(cell: Any) -> Any:
     return cell[0] if cell else None
-
-
-def _extend(builder: ColumnBuilder, batch: Any) -> None:
-    zones: Sequence[Any] = ()
-    if any(column.vr == "DT" for column in builder.columns):
-        zones = _Cells(batch, attribute(TIMEZONE)).of_rows()
-    builder.extend_arrays(batch.num_rows, {c.tag: _Cells(batch, c).array(zones) for c in builder.columns})
 
 
 class _Cells:
@@ -126,7 +142,7 @@ class _Cells:
         # Behind the distinct cells is one for rows that have none.
         self._codes = found.indices.fill_null(len(self._texts)).to_numpy(zero_copy_only=False)
 
-    @property
+    @cached_property
     def distinct(self) -> list[Any]:
         """Each cell that a row of the batch has, and perhaps more; the last is that of rows which have none."""
         return [*_decoded(self._column, self._texts), None]

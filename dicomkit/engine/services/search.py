@@ -61,7 +61,7 @@ class Search:
             if selection is None:
                 return []
             rows = _rows(connection, selection, query.effective_limit, query.offset)
-            return ResultLines(query, self._mode).objects(connection, rows) if rows else []
+            return ResultLines(query, is_counted=self._mode == "friendly").objects(connection, rows) if rows else []
 
     def has_columns(self, query: Query) -> bool:
         """Whether :meth:`stream` can answer: Google cannot, and nobody who does not know the attributes beforehand."""
@@ -69,6 +69,8 @@ class Search:
 
     def stream(self, name: DicomStoreName, query: Query) -> Iterator[bytes] | None:
         """Results as an Arrow stream (``search_columns``): all from the query's offset on, or as many as its limit.
+
+        What is counted for a study or series is among the attributes where it is asked for.
 
         Each portion is a transaction of its own, which goes on behind the last key: the answer has every match that
         was there when it began and still is when its turn comes, once, in the order of :meth:`run`; and no reader
@@ -85,7 +87,7 @@ class Search:
         NotFound, DeadlineExceeded
             As by :meth:`run`.
         """
-        lines = ResultLines(query, self._mode)
+        lines = ResultLines(query)
         portions = self._portions(name, query, lines)
         first = next(portions, None)
         return None if first is None else columns(lines.tags, chain([first], portions))

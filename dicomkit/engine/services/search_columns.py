@@ -70,7 +70,7 @@ def _taken(sink: io.BytesIO) -> bytes:
 class _Coded:
     """Lines of some results, or of what they are in: those of each tag once, and who has which."""
 
-    def __init__(self, lines_of: Iterable[Lines]) -> None:
+    def __init__(self, lines_of: Iterable[Lines], wanted: frozenset[bytes] | None = None) -> None:
         self.length = 0
         self._of_tag: dict[bytes, tuple[dict[bytes, int], list[int], list[int]]] = {}
         of_tag = self._of_tag
@@ -78,10 +78,12 @@ class _Coded:
             self.length += 1
             for line in lines:
                 tag = line[_TAG]
-                try:
-                    known, codes, places = of_tag[tag]
-                except KeyError:
-                    known, codes, places = of_tag[tag] = {}, [], []
+                found = of_tag.get(tag)
+                if found is None:
+                    if wanted is not None and tag not in wanted:
+                        continue
+                    found = of_tag[tag] = {}, [], []
+                known, codes, places = found
                 codes.append(known.setdefault(line, len(known)))
                 places.append(place)
 
@@ -104,7 +106,7 @@ class _Coded:
 
 
 def _batch(pa: Any, schema: Any, portion: Portion) -> Any:
-    own = _Coded(portion.own)
+    own = _Coded(portion.own, portion.wanted)
     shared = _Coded(portion.parents.values())
     place_of = {key: place for place, key in enumerate(portion.parents)}
     places = np.array([place_of[key] for key in portion.parent_of], dtype=np.int32)

@@ -9,14 +9,14 @@ Healthcare API.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import orjson
 
 from dicomkit.dicom.attributes import ALL_FIELDS, COMPUTED, DEFAULTS, UIDS, Level, levels_down_to
 from dicomkit.dicom.dictionary import tag_of
-from dicomkit.dicom.matching import Mode
 from dicomkit.dicom.query import ALL, Query
 from dicomkit.engine.persistence.database import Connection
 from dicomkit.engine.persistence.index_search import (
@@ -44,13 +44,15 @@ _STUDY_UID, _SERIES_UID, _ = (tag_of(k) for k in UIDS)
 # These belong to every level; a result carries its own.
 _OF_EVERY_LEVEL = _DEFAULT["study"] & _DEFAULT["series"] & _DEFAULT["instance"] | {"00080056"}
 
-_STUDY_COUNTS: dict[bytes, Callable[[StudyRow], bytes]] = {
-    b"00080061": lambda s: b'{"vr":"CS","Value":%s}' % orjson.dumps(s.modalities.split(",")),
-    b"00201206": lambda s: b'{"vr":"IS","Value":[%d]}' % s.series_count,
-    b"00201208": lambda s: b'{"vr":"IS","Value":[%d]}' % s.instance_count,
+Counts = Mapping[bytes, Callable[[tuple[Any, ...]], bytes]]
+
+_STUDY_COUNTS: Counts = {
+    b"00080061": lambda row: b'{"vr":"CS","Value":%s}' % orjson.dumps(StudyRow(*row).modalities.split(",")),
+    b"00201206": lambda row: b'{"vr":"IS","Value":[%d]}' % StudyRow(*row).series_count,
+    b"00201208": lambda row: b'{"vr":"IS","Value":[%d]}' % StudyRow(*row).instance_count,
 }
-_SERIES_COUNTS: dict[bytes, Callable[[SeriesRow], bytes]] = {
-    b"00201209": lambda s: b'{"vr":"IS","Value":[%d]}' % s.instance_count,
+_SERIES_COUNTS: Counts = {
+    b"00201209": lambda row: b'{"vr":"IS","Value":[%d]}' % SeriesRow(*row).instance_count,
 }
 _COUNTED = frozenset(tag.decode() for tag in (*_STUDY_COUNTS, *_SERIES_COUNTS))
 _COUNTED_AT: dict[Level, frozenset[str]] = {
@@ -65,17 +67,21 @@ class Portion(NamedTuple):
     """Some results; of each, the lines in no particular order."""
 
     own: list[Lines]
-    """What is of the result alone."""
+    """What is of the result alone, and perhaps more than is wanted."""
+    wanted: frozenset[bytes] | None
+    """Tags of ``own`` that are wanted; ``None`` for all."""
     parents: dict[int, Lines]
     """What results share: the lines of all levels above them, by the key of the level right above."""
     parent_of: list[int]
     """The key in ``parents`` of each result; empty where nothing is shared."""
 
     def whole(self) -> list[Lines]:
-        """All lines of each result."""
+        """All lines of each result that are wanted."""
+        wanted = self.wanted
+        own = self.own if wanted is None else [_only(lines, wanted) for lines in self.own]
         if not self.parent_of:
-            return self.own
-        return [own + self.parents[key] for own, key in zip(self.own, self.parent_of, strict=True)]
+            return own
+        return [lines + self.parents[key] for lines, key in zip(own, self.parent_of, strict=True)]
 
 
 class ResultLines:
@@ -85,18 +91,17 @@ class ResultLines:
     ----------
     query
         The search.
-    mode
-        What is returned unasked; see ``_COUNTED_AT``.
+    is_counted
+        Whether what PS3.18 lets a server count comes unasked with the results of its own level, as viewers list it;
+        below it would make every row longer, and is to be asked for.
     """
 
-    def __init__(self, query: Query, mode: Mode) -> None:
+    def __init__(self, query: Query, *, is_counted: bool = False) -> None:
         self._level: Level = query.level
         self._everything = ALL in query.fields and query.level == "instance"
         fields = frozenset(f for f in query.fields if f != ALL)
         wanted = _WITH_ALL if ALL in query.fields else _DEFAULT
-        # What PS3.18 lets a server count comes with the results of its own level, for viewers list it unasked; below
-        # it would make every row longer, and is to be asked for.
-        counted = _COUNTED_AT[query.level] if mode == "friendly" else frozenset[str]()
+        counted = _COUNTED_AT[query.level] if is_counted else frozenset[str]()
         self._own = _encoded(wanted[query.level] | counted | fields)
         # Below a study the parents' values are left out, but for the UIDs, which name the result.
         carried = wanted if query.study_instance_uid is None else dict.fromkeys(wanted, frozenset[str]())
@@ -124,39 +129,36 @@ class ResultLines:
         """The lines of *rows*, which are those of the results' own level."""
         parents: dict[int, Lines] = {}
         if self._level == "study":
-            own = [self._study_lines(StudyRow._make(row), self._own) for row in rows]
+            own = _split(rows, _STUDY_COUNTS, self._own)
         elif self._level == "series":
             parents = self._studies(connection, {row[3] for row in rows})
-            own = [self._series_lines(SeriesRow._make(row), self._own) for row in rows]
+            own = _split(rows, _SERIES_COUNTS, self._own)
         else:
-            # What the index keeps of an instance is what is returned of it.
             parents = self._series(connection, {row[3] for row in rows})
-            own = [row[1].split(b"\n") for row in rows]
+            own = _split(rows)
         if self._elsewhere:
             extra = self._from_metadata(connection, [row[0] for row in rows])
             for row, lines in zip(rows, own, strict=True):
                 lines += extra.get(row[0], ())
-        return Portion(own, parents, [row[3] for row in rows] if parents else [])
+        # What the index keeps of an instance is what is returned of it.
+        wanted = None if self._level == "instance" else self._own
+        return Portion(own, wanted, parents, [row[3] for row in rows] if parents else [])
 
     def _studies(self, connection: Connection, keys: Iterable[int]) -> dict[int, Lines]:
         """What results below studies carry of them."""
-        return {
-            row.key: sorted(self._study_lines(row, self._of_study)) for row in studies_by_key(connection, list(keys))
-        }
+        rows = list(studies_by_key(connection, list(keys)))
+        found = _split(rows, _STUDY_COUNTS, self._of_study)
+        return {row.key: _only(lines, self._of_study) for row, lines in zip(rows, found, strict=True)}
 
     def _series(self, connection: Connection, keys: Iterable[int]) -> dict[int, Lines]:
         """What results below series carry of them and of their studies."""
-        found = list(series_by_key(connection, list(keys)))
-        studies = self._studies(connection, {row.study_key for row in found})
-        return {row.key: sorted(self._series_lines(row, self._of_series) + studies[row.study_key]) for row in found}
-
-    def _study_lines(self, row: StudyRow, wanted: frozenset[bytes]) -> Lines:
-        counted = [_line(tag, count(row)) for tag, count in _STUDY_COUNTS.items() if tag in wanted]
-        return _only(row.lines, wanted) + counted
-
-    def _series_lines(self, row: SeriesRow, wanted: frozenset[bytes]) -> Lines:
-        counted = [_line(tag, count(row)) for tag, count in _SERIES_COUNTS.items() if tag in wanted]
-        return _only(row.lines, wanted) + counted
+        rows = list(series_by_key(connection, list(keys)))
+        found = _split(rows, _SERIES_COUNTS, self._of_series)
+        studies = self._studies(connection, {row.study_key for row in rows})
+        return {
+            row.key: _only(lines, self._of_series) + studies[row.study_key]
+            for row, lines in zip(rows, found, strict=True)
+        }
 
     def _from_metadata(self, connection: Connection, keys: Sequence[int]) -> dict[int, Lines]:
         """Attributes that no level keeps, from an instance's own metadata; of a study or series, its first one."""
@@ -194,9 +196,19 @@ def _encoded(tags: frozenset[str]) -> frozenset[bytes]:
     return frozenset(tag.encode() for tag in tags)
 
 
-def _only(lines: bytes, wanted: frozenset[bytes]) -> Lines:
+def _split(rows: Rows, counts: Counts = MappingProxyType({}), wanted: frozenset[bytes] = frozenset()) -> list[Lines]:
+    """The lines of rows, those of their counts behind them where they are wanted."""
+    found: list[Lines] = [row[1].split(b"\n") for row in rows]
+    for tag, count in counts.items():
+        if tag in wanted:
+            for row, lines in zip(rows, found, strict=True):
+                lines.append(_line(tag, count(row)))
+    return found
+
+
+def _only(lines: Lines, wanted: frozenset[bytes]) -> Lines:
     # b'"00080020":...'
-    return [line for line in lines.split(b"\n") if line[1:9] in wanted]
+    return [line for line in lines if line[1:9] in wanted]
 
 
 def _line(tag: bytes, value: bytes) -> bytes:
