@@ -92,6 +92,10 @@ def serving(home: Path) -> Iterator[Served]:
                 if made.status_code != 409:  # it is there
                     made.raise_for_status()
         yield served
+    except BaseException as exc:
+        if lines:
+            exc.add_note(f"the last lines of dicomkit serve: {''.join(lines)[-2000:]}")
+        raise
     finally:
         server.terminate()
         try:
