@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from dicomkit.bigquery.columns import COLUMNS
 from dicomkit.bigquery.relation import is_record, is_repeated, refuse_json
 from dicomkit.bigquery.schema import Field
-from dicomkit.dicom.dictionary import parse_attribute, tag_of, vr_of
+from dicomkit.dicom.dictionary import nearest_keywords, parse_attribute, tag_of, vr_of
 from dicomkit.errors import InvalidArgument
 
 __all__ = ["SEPARATOR", "ColumnPath", "resolve", "tag_of_column", "vr_of_column"]
@@ -115,7 +115,7 @@ def _name_of(name: str, fields: Sequence[Field], text: str) -> str:
     try:
         return COLUMNS[parse_attribute(name)].name
     except InvalidArgument:
-        near = difflib.get_close_matches(name, [each["name"] for each in fields], n=3)
+        near = difflib.get_close_matches(name, [each["name"] for each in fields], n=3) or nearest_keywords(name[:64])
         raise InvalidArgument(
             f"{name!a:.80} in {text!a:.80} is neither a column of the table nor a DICOM attribute"
             + (f"; did you mean {', '.join(near)}?" if near else "")

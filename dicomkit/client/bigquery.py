@@ -30,11 +30,13 @@ RETRY_NEAR_S = 5.0
 def client_of(connection: Connection, project: str) -> Client:
     """A ``google.cloud.bigquery.Client`` over the connection's session."""
     from google.api_core.client_options import ClientOptions
+    from google.auth.credentials import AnonymousCredentials
     from google.cloud import bigquery
 
     endpoint = connection.bigquery_endpoint
     if endpoint is None:
-        return bigquery.Client(project=project, _http=connection.session)
+        credentials = getattr(connection.session, "credentials", None)
+        return bigquery.Client(project=project, credentials=credentials, _http=connection.session)
 
     class EndpointClient(bigquery.Client):
         """A client that stays at its endpoint, and leaves the session to whom it belongs to."""
@@ -47,7 +49,11 @@ def client_of(connection: Connection, project: str) -> Client:
             return None
 
     return EndpointClient(
-        project=project, _http=connection.session, client_options=ClientOptions(api_endpoint=endpoint)
+        project=project,
+        # The session has what the server wants; with no credentials at all, other libraries would look for Google's.
+        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+        _http=connection.session,
+        client_options=ClientOptions(api_endpoint=endpoint),
     )
 
 

@@ -75,7 +75,7 @@ class Statement:
         """
         limit = self._limit(max_gb)
         with errors_as_ours(self.connection):
-            rows = self._finished(self._job(maximum_bytes_billed=limit))
+            rows = self._finished(self._job(**({} if limit is None else {"maximum_bytes_billed": limit})))
             if not rows.total_rows:
                 empty = rows.to_arrow(create_bqstorage_client=False)
                 return empty.schema, iter(empty.to_batches())
