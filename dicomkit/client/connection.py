@@ -17,6 +17,9 @@ CLOUD_URL = "https://healthcare.googleapis.com/v1"
 LOGGING_URL = "https://logging.googleapis.com/v2"
 """Base URL of Cloud Logging."""
 
+PROJECTS_URL = "https://cloudresourcemanager.googleapis.com/v1"
+"""Base URL of the Resource Manager, which knows projects and who may do what in them."""
+
 
 class Connection:
     """A session with one server.
@@ -54,6 +57,8 @@ class Connection:
         """Requests to the routes that only a dicomkit engine has."""
         self.logging = Rest(session, LOGGING_URL)
         """Requests to Cloud Logging, where Google's server writes what a dicomkit engine has routes for."""
+        self.projects = Rest(session, PROJECTS_URL)
+        """Requests to the Resource Manager; of use for Google's server only."""
         self.bigquery_endpoint = bigquery_endpoint
         self.place = place
         self.searches_as_google = searches_as_google or self.is_cloud
@@ -71,7 +76,7 @@ class Connection:
 
     def close(self) -> None:
         """Close the session, and the engine behind it where it runs in this process."""
-        self.rest.is_closed = self.own.is_closed = self.logging.is_closed = True
+        self.rest.is_closed = self.own.is_closed = self.logging.is_closed = self.projects.is_closed = True
         self._finalizer()
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from dicomkit.client import sql, streams
 from dicomkit.client.access import AccessControl
 from dicomkit.client.cards import card
 from dicomkit.client.connection import Connection
@@ -15,22 +14,20 @@ from dicomkit.client.downloads import Downloads
 from dicomkit.client.images import Images
 from dicomkit.client.instances import Instances
 from dicomkit.client.metrics import metrics, storage_info
-from dicomkit.client.searches import Searches
+from dicomkit.client.stream_care import StreamCare
+from dicomkit.client.tables import Tables
 from dicomkit.client.transfers import Transfers
-from dicomkit.errors import FailedPrecondition, InvalidArgument
+from dicomkit.errors import InvalidArgument
 from dicomkit.names import DicomStoreName
 from dicomkit.resources import DicomNotificationConfig, DicomStore, StreamConfigLike, stream_configs_from
 
 __all__ = ["Store", "notification_configs_from"]
 
-WAIT_S = 10.0
-"""How long :meth:`Store.sql` waits for rows that are on their way to the table."""
-
 NotificationConfigLike = str | DicomNotificationConfig
 """A topic ``projects/{project}/topics/{topic}``, or a whole config."""
 
 
-class Store(Searches, Instances, Downloads, Images, Transfers, AccessControl):
+class Store(StreamCare, Instances, Downloads, Images, Transfers, Tables, AccessControl):
     """A DICOM store of a dataset. ``Dataset.store`` and ``Dataset.create_store`` make it.
 
     Parameters
@@ -93,7 +90,8 @@ class Store(Searches, Instances, Downloads, Images, Transfers, AccessControl):
 
         Notes
         -----
-        Healthcare API ``dicomStores.patch``; the update mask names just what is given here.
+        Healthcare API ``dicomStores.patch``; the update mask names just what is given here, and the older
+        ``notificationConfig`` where ``notificationConfigs`` take its place.
         """
         changes: dict[str, Any] = {}
         if labels is not None:
@@ -105,56 +103,16 @@ class Store(Searches, Instances, Downloads, Images, Transfers, AccessControl):
         if not changes:
             raise InvalidArgument("nothing was given to change; give labels=, stream_to= or notification_configs=")
         body = DicomStore(**changes).to_api()
-        params = {"updateMask": ",".join(body)}
+        mask = [*body]
+        if "notificationConfigs" in body and self._resource.notification_config is not None:
+            mask.append("notificationConfig")  # the older form, which the service does not take beside the newer one
+        params = {"updateMask": ",".join(mask)}
         self._resource = DicomStore.from_api(self._rest.json("PATCH", self._path, body=body, params=params))
         return self
 
     def delete(self) -> None:
         """Delete the store and every instance in it."""
         self._rest.json("DELETE", self._path)
-
-    def sql(self, text: str, *, params: Mapping[str, Any] | None = None, wait_s: float = WAIT_S) -> pd.DataFrame:
-        """Run GoogleSQL over the table that the store streams to, and return the rows.
-
-        Parameters
-        ----------
-        text
-            ``{table}`` in it stands for the table of the store's first stream config.
-        params
-            Values for ``@name`` in the text.
-        wait_s
-            How long to wait at most for rows of instances that were acknowledged before. Google tells nothing of
-            these, so there is no waiting there.
-
-        Returns
-        -------
-        DataFrame whose columns are DICOM keywords where the query keeps them, typed as ``frames.arrow`` says.
-
-        Raises
-        ------
-        FailedPrecondition
-            The store streams to no table.
-        InvalidArgument
-            The SQL is not valid; the message is BigQuery's.
-
-        Warns
-        -----
-        StreamLagWarning
-            Not all rows arrived within *wait_s*.
-        """
-        configs = self._resource.stream_configs or ()
-        tables = [config.table for config in configs if config.table is not None]
-        if "{table}" in text:
-            if not tables:
-                raise FailedPrecondition(
-                    f"the store {self.id!r} streams to no table, so {{table}} stands for none; "
-                    'set one with store.patch(stream_to="bq://project.dataset.table")'
-                )
-            text = text.replace("{table}", tables[0].sql)
-        if configs:
-            streams.wait(self._connection, self._path, wait_s)
-        project = tables[0].project if tables else self._name.dataset.project
-        return sql.run(self._connection, text, project=project, params=params)
 
     def metrics(self, study_instance_uid: str | None = None, series_instance_uid: str | None = None) -> pd.DataFrame:
         """How many studies, series and instances there are, and how many bytes they take: one row.
@@ -193,16 +151,6 @@ class Store(Searches, Instances, Downloads, Images, Transfers, AccessControl):
         Healthcare API ``getStorageInfo``.
         """
         return storage_info(self._rest, self.name, study_instance_uid, series_instance_uid, sop_instance_uid)
-
-    def stream_status(self) -> pd.DataFrame:
-        """How far the streams to BigQuery are, one row per table, columns ``frames.STREAMS``.
-
-        Raises
-        ------
-        Unimplemented
-            The server is Google's, which tells nothing of it through this API.
-        """
-        return streams.status(self._connection, self._path)
 
     def __repr__(self) -> str:
         return f"<Store {self.name} at {self._connection.place}>"

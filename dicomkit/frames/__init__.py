@@ -15,6 +15,7 @@ from dicomkit.frames.columns import (
     SERIES,
     STORAGE_INFO,
     STORES,
+    STREAM_ERRORS,
     STREAMS,
     STUDIES,
     TOPICS,
@@ -25,11 +26,13 @@ from dicomkit.frames.columns import (
 )
 from dicomkit.frames.dicom_json import ColumnBuilder, first_values, frame_of
 from dicomkit.frames.persons import person_name
+from dicomkit.frames.table_columns import DOCTOR, QUERY_COST, TABLE_SCHEMA
 from dicomkit.frames.tables import table
 
 __all__ = [
     "DATASETS",
     "DEIDENTIFY_PREVIEW",
+    "DOCTOR",
     "DOWNLOAD",
     "GEOMETRY",
     "IAM",
@@ -39,11 +42,14 @@ __all__ = [
     "METRICS",
     "OPERATIONS",
     "OPERATION_ERRORS",
+    "QUERY_COST",
     "SERIES",
     "STORAGE_INFO",
     "STORES",
     "STREAMS",
+    "STREAM_ERRORS",
     "STUDIES",
+    "TABLE_SCHEMA",
     "TOPICS",
     "UPLOAD",
     "Column",

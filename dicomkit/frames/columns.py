@@ -45,6 +45,7 @@ __all__ = [
     "STORAGE_INFO",
     "STORES",
     "STREAMS",
+    "STREAM_ERRORS",
     "STUDIES",
     "TOPICS",
     "UPLOAD",
@@ -278,11 +279,30 @@ STREAMS: tuple[Column, ...] = (
     Column(name="table_uri", dtype=TEXT, line="The table, bq://project.dataset.table."),
     Column(name="waiting", dtype=INTEGER, unit="rows", line="Acknowledged, and not delivered yet."),
     Column(name="delivered", dtype=INTEGER, unit="rows", line="Delivered to the table."),
-    Column(name="failed", dtype=INTEGER, unit="rows", line="Given up; last_error says why."),
+    Column(name="failed", dtype=INTEGER, unit="rows", line="Set aside: Store.stream_errors says which and why."),
     Column(name="oldest_waiting_time", dtype=MOMENT, line="When the oldest waiting row was acknowledged."),
     Column(name="last_error", dtype=TEXT, line="Why the last delivery failed."),
+    Column(name="place", dtype=TEXT, line="Where the table is: embedded, in the home, or google."),
+    Column(name="active", dtype="boolean", line="Whether the store still streams to it."),
+    Column(name="state", dtype=TEXT, line="idle, delivering, or retrying after a failure."),
+    Column(name="lag_s", dtype=NUMBER, unit="s", line="For how long the oldest waiting row has waited."),
+    Column(name="last_delivered_time", dtype=MOMENT, line="When rows were last delivered."),
+    Column(name="attempts", dtype=INTEGER, line="Failed attempts in a row."),
+    Column(name="next_attempt_time", dtype=MOMENT, line="When it is tried again."),
 )
 """The streams of a store to BigQuery."""
+
+STREAM_ERRORS: tuple[Column, ...] = (
+    Column(name="id", dtype=TEXT, line="What Store.retry_stream_errors and Store.drop_stream_errors take."),
+    Column(name="table_uri", dtype=TEXT, line="The table, bq://project.dataset.table."),
+    *_attributes("StudyInstanceUID SeriesInstanceUID SOPInstanceUID"),
+    Column(name="reason", dtype=TEXT, line="Why the row is not in the table."),
+    Column(name="time", dtype=MOMENT, line="When it was refused last."),
+    Column(name="attempts", dtype=INTEGER, line="How often it was refused."),
+    Column(name="size_bytes", dtype=INTEGER, unit="B", line="Size of the row, as JSON."),
+    Column(name="can_retry", dtype="boolean", line="Whether there is a row that can be sent again."),
+)
+"""Rows that no table has taken."""
 
 MESSAGES: tuple[Column, ...] = (
     Column(name="publish_time", dtype=MOMENT, line="When the message was published."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dicomkit.frames.columns import INTEGER, NUMBER, TEXT, Column
 
-__all__ = ["QUERY_COST", "TABLE_SCHEMA"]
+__all__ = ["DOCTOR", "QUERY_COST", "TABLE_SCHEMA"]
 
 TABLE_SCHEMA: tuple[Column, ...] = (
     Column(name="path", dtype=TEXT, line="Names from the top, e.g. RequestAttributesSequence.RequestedProcedureID."),
@@ -21,3 +21,12 @@ QUERY_COST: tuple[Column, ...] = (
     Column(name="gb", dtype=NUMBER, unit="GB", line="The same, in units of 10^9 bytes."),
 )
 """What a query would read: one row."""
+
+DOCTOR: tuple[Column, ...] = (
+    Column(name="table_uri", dtype=TEXT, line="The stream's table; missing where the store itself is meant."),
+    Column(name="check", dtype=TEXT, line="What was looked at, e.g. dataset, permission, schema, rows."),
+    Column(name="state", dtype=TEXT, line="ok, warning, failed, or unknown where it could not be seen."),
+    Column(name="finding", dtype=TEXT, line="What was seen."),
+    Column(name="remedy", dtype=TEXT, line="What to do; missing where nothing is to be done."),
+)
+"""The links from a store to its tables: one row for each check."""

@@ -169,3 +169,15 @@ def test_card_shows_what_is_known_and_escapes_it(conn: dk.Dataset) -> None:
     for text in ("ct", "site: a", "local.imaging.ct", store.dicomweb_url):
         assert text in card
     assert repr(store).startswith("<Store projects/")
+
+
+def test_newer_notifications_take_the_place_of_the_older_form(conn: dk.Dataset) -> None:
+    """The service refuses both together, so that the older field is cleared in the same request."""
+    store = conn.create_store("ct")
+    body = {"notificationConfig": {"pubsubTopic": TOPIC}}
+    conn.session.patch(
+        f"{store.dicomweb_url.removesuffix('/dicomWeb')}?updateMask=notificationConfig", json=body
+    ).raise_for_status()
+    store.refresh().patch(notification_configs=[TOPIC])
+    assert store.resource.notification_config is None
+    assert [config.pubsub_topic for config in store.resource.notification_configs or ()] == [TOPIC]
