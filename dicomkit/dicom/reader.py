@@ -268,6 +268,9 @@ def _check_identity(part: Part10) -> None:
                 raise DicomFormatError(f"{what} is missing", tag=tag)
             if not is_uid(uid):
                 raise DicomFormatError(f"{what} is no UID: it must be 1 to 64 digits and dots", tag=tag)
+    if not is_uid(part.transfer_syntax_uid):
+        # It becomes a part of media types, and so of headers.
+        raise DicomFormatError("TransferSyntaxUID is no UID: it must be 1 to 64 digits and dots", tag="00020010")
     if (
         "7FE00010" not in part.elements
         and part.sop_class_uid in _IMAGE_CLASSES

@@ -389,6 +389,14 @@ def test_a_hostile_uid_is_refused_and_not_quoted(uid: bytes) -> None:
     assert not uid or uid.decode("latin-1") not in str(caught.value)
 
 
+@pytest.mark.parametrize("uid", ["1.2.840.10008.1.2.1\r\nX: y", "1.2.840.\n10008.1.2.1", "x", '1.2";', "1" * 66])
+def test_a_hostile_transfer_syntax_is_refused(uid: str) -> None:
+    """It would be written into headers; one that is merely unknown is kept, as a private one may be."""
+    with pytest.raises(DicomFormatError, match="TransferSyntaxUID"):
+        read_part10(raw_part10(syntax=uid))
+    assert read_part10(raw_part10(syntax="1.3.6.1.4.1.9")).transfer_syntax_uid == "1.3.6.1.4.1.9"
+
+
 def test_an_image_without_pixel_data_is_refused() -> None:
     """A file that was cut between two elements looks whole; only the missing pixel data tell."""
     dataset = ct()
