@@ -14,7 +14,8 @@ import pydicom
 
 __all__ = ["DIFFERENT", "RULES", "Agreement", "as_json"]
 
-Elements = dict[str, dict[str, Any]]
+Element = dict[str, Any]
+Elements = dict[str, Element]
 
 NUMBERS = {"FD": "d", "FL": "f", "SL": "i", "SS": "h", "SV": "q", "UL": "I", "US": "H", "UV": "Q"}
 """VR of several numbers -> how one is packed."""
@@ -69,6 +70,8 @@ class Agreement:
         Gives the bytes behind a BulkDataURI of the engine, as they are stored.
     big_endian
         Whether the file is.
+    explain
+        Gives the rule that explains why an element differs, or ``None``; asked after the rules of ``RULES``.
 
     Attributes
     ----------
@@ -78,11 +81,18 @@ class Agreement:
         Elements that were compared.
     """
 
-    def __init__(self, bulk: Callable[[str], bytes], *, big_endian: bool = False) -> None:
+    def __init__(
+        self,
+        bulk: Callable[[str], bytes],
+        *,
+        big_endian: bool = False,
+        explain: Callable[[str, Element, Element], str | None] = lambda tag, ours, theirs: None,
+    ) -> None:
         self.found: set[str] = set()
         self.count = 0
         self._bulk = bulk
         self._big_endian = big_endian
+        self._explain = explain
 
     def compare(self, ours: Elements, theirs: Elements) -> None:
         """Look at every element of both, at every depth."""
@@ -90,13 +100,17 @@ class Agreement:
             self.count += 1
             a, b = ours.get(tag), theirs.get(tag)
             if a is None or b is None or a["vr"] != b["vr"]:
-                self.found.add(_explain(tag, a, b))
+                self._differ(tag, a, b)
             elif a["vr"] == "SQ":
                 self._sequences(tag, a, b)
             elif "BulkDataURI" in a or "InlineBinary" in a:
                 self._binary(tag, a, b)
             elif a.get("Value") != b.get("Value"):
-                self.found.add(_explain(tag, a, b))
+                self._differ(tag, a, b)
+
+    def _differ(self, tag: str, ours: Element | None, theirs: Element | None) -> None:
+        rule = _rule(tag, ours, theirs) or self._explain(tag, ours or {}, theirs or {})
+        self.found.add(rule or f"{tag}: {ours} / {theirs}"[:300])
 
     def _sequences(self, tag: str, ours: dict[str, Any], theirs: dict[str, Any]) -> None:
         items, expected = ours.get("Value", []), theirs.get("Value", [])
@@ -119,7 +133,8 @@ class Agreement:
         elif self._big_endian and any(got == _swapped(want, size) for size in (1, 2, 4, 8)):
             self.found.add("byte order")
         else:
-            self.found.add(f"{tag}: {len(got)} bytes of {vr} / {len(want)}")
+            rule = self._explain(tag, inline(vr, got), inline(vr, want))
+            self.found.add(rule or f"{tag}: {len(got)} bytes of {vr} / {len(want)}")
 
 
 def _swapped(data: bytes, size: int) -> bytes:
@@ -136,6 +151,11 @@ def as_json(dataset: pydicom.Dataset) -> dict[str, Any]:
     return found
 
 
+def inline(vr: str, value: bytes) -> Element:
+    """Bytes as an element."""
+    return {"vr": vr, "InlineBinary": base64.b64encode(value).decode()}
+
+
 def packed(vr: str, element: dict[str, Any]) -> bytes:
     """The bytes of a value, as a little endian file has them."""
     if "InlineBinary" in element:
@@ -146,8 +166,8 @@ def packed(vr: str, element: dict[str, Any]) -> bytes:
     return "\\".join(value).encode()
 
 
-def _explain(tag: str, ours: dict[str, Any] | None, theirs: dict[str, Any] | None) -> str:
-    """The rule that explains a difference, or the difference itself."""
+def _rule(tag: str, ours: Element | None, theirs: Element | None) -> str | None:
+    """The rule of ``RULES`` that explains a difference."""
     if ours is None and theirs is not None:
         if tag[4:] == "0000":
             return "group length"
@@ -162,4 +182,4 @@ def _explain(tag: str, ours: dict[str, Any] | None, theirs: dict[str, Any] | Non
             return "null"
         if [str(x).strip() for x in a] == [str(x).strip() for x in b]:
             return "padding"
-    return f"{tag}: {ours} / {theirs}"[:300]
+    return None
