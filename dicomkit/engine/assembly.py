@@ -37,7 +37,7 @@ from dicomkit.engine.services.retrieve import Retrieve
 from dicomkit.engine.services.search import Search
 from dicomkit.engine.services.storage_settings import StorageSettings
 from dicomkit.engine.services.streaming import Streaming
-from dicomkit.engine.services.table_writer import TableWriter
+from dicomkit.engine.services.table_places import TablePlaces
 from dicomkit.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Assembly:
         if self.publishing is not None:
             parts.callback(self.publishing.close)
         self.notifications = Notifications(storage, self.publishing)
-        self.streaming = Streaming(storage, lambda: TableWriter(warehouse.service(), make_datasets=make_datasets))
+        self.streaming = Streaming(storage, TablePlaces(warehouse.service, credentials, make_datasets=make_datasets))
         parts.callback(self.streaming.close)
         self.compaction = Compaction(storage)
         parts.callback(self.compaction.close)

@@ -137,12 +137,22 @@ METHODS: dict[str, Needs] = {
         {
             "countMatches": "healthcare.dicomStores.dicomWebRead",
             "streamStatus drainStreams": "healthcare.dicomStores.get",
+            "streamErrors": "healthcare.dicomStores.dicomWebRead",
+            "retryStreamErrors dropStreamErrors": "healthcare.dicomStores.update",
             "previewDeidentify": "healthcare.dicomStores.deidentify",
         },
     ),
     **_methods("dicomkit", "dataset", {"operationErrors": "healthcare.operations.get"}),
     "dicomkit.about": Needs(None, "project"),
-    **_methods("dicomkit", "project", {"topics": "pubsub.topics.list", "messages": "pubsub.subscriptions.consume"}),
+    **_methods(
+        "dicomkit",
+        "project",
+        {
+            "queryRows": "bigquery.jobs.create",
+            "topics": "pubsub.topics.list",
+            "messages": "pubsub.subscriptions.consume",
+        },
+    ),
     **_methods(
         "bigquery",
         "project",

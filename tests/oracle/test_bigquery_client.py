@@ -212,8 +212,9 @@ def test_parameters_dry_runs_and_jobs(client: bigquery.Client, table: bigquery.T
         (lambda client: client.get_table("local.imaging.nope"), exceptions.NotFound),
         (lambda client: client.get_job("nope"), exceptions.NotFound),
         (lambda client: client.insert_rows_json("local.imaging.nope", [{"a": 1}]), exceptions.NotFound),
-        (lambda client: client.load_table_from_uri("gs://b/x", NAME).result(), exceptions.MethodNotImplemented),
-        (lambda client: client.copy_table(NAME, NAME + "2").result(), exceptions.MethodNotImplemented),
+        (lambda client: client.load_table_from_uri("gs://b/x", NAME).result(), exceptions.BadRequest),
+        (lambda client: client.load_table_from_uri("gs://nope/x", NAME).result(), exceptions.NotFound),
+        (lambda client: client.copy_table("local.imaging.nope", NAME).result(), exceptions.NotFound),
         (lambda client: client.create_table(bigquery.Table("local.nope.t")), exceptions.NotFound),
     ],
 )

@@ -309,5 +309,5 @@ def test_what_is_not_understood_is_refused(
     """By its name, at once."""
     with pytest.raises(exceptions.MethodNotImplemented, match=message):
         client.load_table_from_file(io.BytesIO(b"x"), NAME, size=1, job_config=LoadJobConfig(**options))
-    with pytest.raises(exceptions.MethodNotImplemented, match="sourceUris|without an upload"):
-        client.load_table_from_uri("gs://bucket/x.csv", NAME)
+    with pytest.raises(exceptions.NotFound, match="bucket"):
+        client.load_table_from_uri("gs://bucket/x.csv", NAME).result()

@@ -75,7 +75,7 @@ def test_rows_do_not_go_into_a_view(client: bigquery.Client, table: bigquery.Tab
     [
         ("SELECT Nope FROM imaging.ct", "Unrecognized name: Nope"),
         ("SELECT @p AS p", "Query parameter 'p' not found"),
-        ("DROP TABLE imaging.ct", "the statement DROP"),
+        ("DROP TABLE imaging.ct", "the statement DROP as a view"),
     ],
 )
 def test_a_query_that_cannot_run_is_no_view(

@@ -21,7 +21,9 @@ from dicomkit.engine.handlers import (
     metrics,
     operations,
     own,
+    query_rows,
     storage_settings,
+    stream_errors,
     topics,
     unimplemented,
 )
@@ -51,6 +53,8 @@ def all_routes() -> tuple[Route, ...]:
         *deidentify.ROUTES,
         *iam.ROUTES,
         *own.ROUTES,
+        *query_rows.ROUTES,
+        *stream_errors.ROUTES,
         *topics.ROUTES,
         *bigquery.ROUTES,
         *unimplemented.ROUTES,

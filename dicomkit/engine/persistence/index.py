@@ -17,6 +17,7 @@ from dicomkit.engine.persistence.blob_reader import Place
 from dicomkit.engine.persistence.database import next_keys
 from dicomkit.engine.persistence.level_rows import ParentFacts, parent_facts
 from dicomkit.engine.persistence.metadata import Dictionary, Metadata, SeriesName, unpack
+from dicomkit.engine.persistence.outbox import NewRow
 
 __all__ = ["Index", "NewInstance", "Outcome", "Plan"]
 
@@ -50,8 +51,8 @@ class NewInstance:
     packed: bytes
     """Whole metadata, DICOM JSON, compressed with *dictionary*."""
     dictionary: Dictionary
-    rows: Sequence[tuple[tuple[int, ...], bytes | None, str]] = ()
-    """For tables: keys of the streams, the row in JSON (``None``: it cannot be streamed), and why it cannot."""
+    rows: Sequence[NewRow] = ()
+    """For tables."""
     modality: str | None = None
     """For notifications."""
     parents: ParentFacts | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 __all__ = ["SCHEMA", "UPGRADES", "VERSION"]
 
-VERSION = 3
+VERSION = 4
 """Layout of the tables; a home with a lower number is brought up to it, one with a higher number is refused."""
 
 _POLICIES = """
@@ -83,10 +83,38 @@ _MODALITIES_FROM_2 = """
 INSERT INTO study_modalities SELECT DISTINCT store_key, modality, study_key FROM series WHERE modality IS NOT NULL;
 """
 
+_QUARANTINE = """
+CREATE TABLE quarantine (
+    key INTEGER PRIMARY KEY AUTOINCREMENT, stream_key INTEGER NOT NULL, row BLOB, reason TEXT NOT NULL,
+    created REAL NOT NULL, study TEXT, series TEXT, instance TEXT, size INTEGER, attempts INTEGER NOT NULL);
+CREATE INDEX quarantine_stream ON quarantine (stream_key);
+"""
+
+# In layout 3 rows could be set aside for streams that were gone, whose keys may be given anew. A stream whose store was
+# deleted had the key of the store, which may be given anew, too.
+_QUARANTINE_FROM_3 = """
+DROP INDEX quarantine_stream;
+ALTER TABLE quarantine RENAME TO former_quarantine;
+"""
+_STREAMS_FROM_3 = """
+INSERT INTO quarantine
+SELECT key, stream_key, row, reason, created, json_extract(CAST(row AS TEXT), '$.StudyInstanceUID'),
+    json_extract(CAST(row AS TEXT), '$.SeriesInstanceUID'), json_extract(CAST(row AS TEXT), '$.SOPInstanceUID'),
+    length(row), 1
+FROM former_quarantine
+WHERE stream_key IN (SELECT key FROM streams WHERE store_key IN (SELECT key FROM stores));
+DROP TABLE former_quarantine;
+ALTER TABLE streams ADD COLUMN moved REAL;
+UPDATE streams SET failed = (SELECT COUNT(*) FROM quarantine WHERE stream_key = streams.key);
+UPDATE streams SET store_key = -key WHERE store_key NOT IN (SELECT key FROM stores);
+ALTER TABLE outbox ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+"""
+
 UPGRADES = {
     1: _POLICIES,
     2: f"ALTER TABLE operations RENAME TO former; {_OPERATIONS}{_OPERATIONS_FROM_2}{_MESSAGES}{_TOPICS_FROM_2}"
     f"{_MODALITIES}{_MODALITIES_FROM_2}{_SEARCH_INDEXES}",
+    3: f"{_QUARANTINE_FROM_3}{_QUARANTINE}{_STREAMS_FROM_3}",
 }
 """Layout -> what makes the next one of it."""
 
@@ -139,14 +167,11 @@ CREATE INDEX segments_shared ON segments (key) WHERE own = 0;
 CREATE TABLE streams (
     key INTEGER PRIMARY KEY, store_key INTEGER NOT NULL, table_uri TEXT NOT NULL, config BLOB NOT NULL,
     active INTEGER NOT NULL, delivered INTEGER NOT NULL, failed INTEGER NOT NULL, stall TEXT, refusal TEXT,
-    UNIQUE (store_key, table_uri));
+    moved REAL, UNIQUE (store_key, table_uri));
 CREATE TABLE bundles (key INTEGER PRIMARY KEY, insert_id TEXT NOT NULL, packed BLOB NOT NULL);
 CREATE TABLE outbox (
     key INTEGER PRIMARY KEY, stream_key INTEGER NOT NULL, bundle_key INTEGER NOT NULL, row_count INTEGER NOT NULL,
-    created REAL NOT NULL);
+    created REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX outbox_stream ON outbox (stream_key);
 CREATE INDEX outbox_bundle ON outbox (bundle_key);
-CREATE TABLE quarantine (
-    key INTEGER PRIMARY KEY, stream_key INTEGER NOT NULL, row BLOB, reason TEXT NOT NULL, created REAL NOT NULL);
-CREATE INDEX quarantine_stream ON quarantine (stream_key);
-{_SEARCH_INDEXES}"""
+{_QUARANTINE}{_SEARCH_INDEXES}"""

@@ -25,7 +25,6 @@ from dicomkit.engine.persistence.blob_reader import Place
 from dicomkit.engine.persistence.database import Connection
 from dicomkit.engine.persistence.index import NewInstance
 from dicomkit.engine.persistence.level_rows import modality
-from dicomkit.engine.persistence.outbox import NewRow
 from dicomkit.engine.persistence.storage import Storage
 from dicomkit.engine.services.commits import GroupCommit
 from dicomkit.engine.services.notifications import Audience, Notifications
@@ -139,7 +138,7 @@ class Ingest:
                 batch.items.append(item)
                 batch.parts.append(part)
                 batch.numbers.append(number)
-                batch.size += (part.size if part.file is None else 0) + sum(len(r or b"") for _, r, _ in item.rows)
+                batch.size += (part.size if part.file is None else 0) + sum(len(new.row or b"") for new in item.rows)
                 if len(batch.items) >= BATCH_PARTS or batch.size >= BATCH_BYTES:
                     self._finish(batch, results)
                     batch = _Batch(name, batch.store, action)
@@ -247,7 +246,7 @@ class Ingest:
                     for place in places:
                         used[place.segment] += place.length
                     catalog.add_live_bytes(connection, used)
-                    rows = storage.outbox.add(connection, self._outbox_rows(plan.new), time.time())
+                    rows = storage.outbox.add(connection, (row for item in plan.new for row in item.rows), time.time())
                     self._tell(connection, current)
                     crash_point("in_txn")
             # Still in turn: a delete that came first would leave keys in memory that are no more.
@@ -270,9 +269,6 @@ class Ingest:
         places = [next(small) if part.file is None else blobs.adopt(part.file, part.size) for part in parts]
         blobs.sync()
         return places
-
-    def _outbox_rows(self, items: Iterable[NewInstance]) -> list[NewRow]:
-        return [NewRow(streams, row, reason) for item in items for streams, row, reason in item.rows]
 
 
 def _check_part_type(part: Part) -> None:

@@ -18,6 +18,7 @@ from dicomkit.dicom.reader import Part10, read_part10
 from dicomkit.engine.persistence.index import NewInstance
 from dicomkit.engine.persistence.level_rows import INSTANCE_TAGS, integer, lines, modality, parent_facts
 from dicomkit.engine.persistence.metadata import Metadata
+from dicomkit.engine.persistence.outbox import NewRow
 from dicomkit.engine.services.notifications import Audience
 from dicomkit.errors import DicomFormatError
 
@@ -132,9 +133,7 @@ def row_of(
     )
 
 
-def deleted_rows(
-    forms: Sequence[RowForm], uids: Iterable[tuple[str, str, str]], updated: int
-) -> Iterator[tuple[tuple[int, ...], bytes]]:
+def deleted_rows(forms: Sequence[RowForm], uids: Iterable[tuple[str, str, str]], updated: int) -> Iterator[NewRow]:
     """Rows that say of instances, by their UIDs (study, series, instance), that they were deleted.
 
     Their other columns are empty: a row that an instance had before stays as it is, and the newer one says that it is
@@ -153,24 +152,27 @@ def deleted_rows(
                 blob_size=0,
                 source_store=form.source_store,
             )
-            yield form.streams, orjson.dumps({n: None if n in _OF_CONTENT else value for n, value in row.items()})
+            text = orjson.dumps({n: None if n in _OF_CONTENT else value for n, value in row.items()})
+            yield NewRow(form.streams, text)
 
 
 def rows_of(
     found: Part10, forms: Sequence[RowForm], updated: int, storage_class: str, size: int, event: str = "CREATE"
-) -> list[tuple[tuple[int, ...], bytes | None, str]]:
+) -> list[NewRow]:
     """Rows of an instance for tables, while its numbers are still the text of the file.
 
     An instance that has no row is stored all the same: streaming never fails a store request.
     """
-    made: list[tuple[tuple[int, ...], bytes | None, str]] = []
+    made: list[NewRow] = []
+    uids = found.study_instance_uid, found.series_instance_uid, found.sop_instance_uid
     for form in forms:
         try:
             text = orjson.dumps(row_of(found, form, updated, storage_class, size, event))
         except Exception:  # noqa: BLE001 - whatever it is, the instance is stored
             # The traceback would hold values of the file.
             _log.error("no row could be made of an instance, by a defect of the row builder")
-            made.append((form.streams, None, _NO_ROW))
+            made.append(NewRow(form.streams, None, _NO_ROW, uids))
             continue
-        made.append((form.streams, text, "") if len(text) <= MAX_ROW_BYTES else (form.streams, None, _TOO_LARGE))
+        is_small = len(text) <= MAX_ROW_BYTES
+        made.append(NewRow(form.streams, text) if is_small else NewRow(form.streams, None, _TOO_LARGE, uids, len(text)))
     return made

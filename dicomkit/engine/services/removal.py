@@ -18,7 +18,6 @@ from dicomkit.engine.persistence.catalog import StoreRow
 from dicomkit.engine.persistence.database import Connection
 from dicomkit.engine.persistence.index_lookup import instances_below, live_bytes_of_store
 from dicomkit.engine.persistence.operations import delete_operations
-from dicomkit.engine.persistence.outbox import NewRow
 from dicomkit.engine.persistence.storage import Storage
 from dicomkit.engine.services.notifications import DELETE, Notifications
 from dicomkit.engine.services.operations import EMPTY, Operations
@@ -127,8 +126,7 @@ class Removal:
             return 0
         outbox = self._storage.outbox
         forms = row_forms(str(name), [(s.key, s.config) for s in outbox.streams(connection, store.key) if s.active])
-        rows = deleted_rows(forms, uids, time.time_ns() // 1_000)
-        return outbox.add(connection, [NewRow(streams, row, "") for streams, row in rows], time.time())
+        return outbox.add(connection, deleted_rows(forms, uids, time.time_ns() // 1_000), time.time())
 
     def store(self, name: DicomStoreName) -> None:
         """Delete a store and every instance in it."""
@@ -158,7 +156,7 @@ class Removal:
         used = {segment: -length for segment, length in live_bytes_of_store(connection, key)}
         storage.index.delete_store(connection, key)
         storage.index.forget()
-        storage.outbox.set_streams(connection, key, {})
+        storage.outbox.orphan(connection, key)
         catalog.delete_store(connection, key)
         return self._release(connection, used)
 

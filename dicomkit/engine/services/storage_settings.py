@@ -196,10 +196,10 @@ class StorageSettings:
             except NotFound:
                 continue
             except (ApiError, DicomFormatError):
-                made[item.key] = [NewRow(form.streams, None, _UNREADABLE) for form in forms]
+                uids = item.study_uid, item.series_uid, item.uid
+                made[item.key] = [NewRow(form.streams, None, _UNREADABLE, uids) for form in forms]
                 continue
-            rows = rows_of(found, forms, now, storage_class, item.stored.place.length, EVENT)
-            made[item.key] = [NewRow(streams, row, reason) for streams, row, reason in rows]
+            made[item.key] = rows_of(found, forms, now, storage_class, item.stored.place.length, EVENT)
         return made
 
 

@@ -1,14 +1,19 @@
 """Rows into one BigQuery table: made when missing, grown when a row brings a new column.
 
+A request goes in whole or not at all. Rows that the table refuses are told with the reason, and the others are sent
+again without them; what the rows are not to blame for is raised, and the rows are sent again as they are.
+
 Source: Cloud Healthcare API, "Stream DICOM metadata to BigQuery" (the table is created, its schema is updated by
 the service, deleting it and letting it be made again is the way out of a conflict); BigQuery REST v2,
-``tabledata.insertAll``.
+``tabledata.insertAll`` (without ``skipInvalidRows`` one invalid row stops a request; the valid ones are reported as
+``stopped``); BigQuery documentation, "Error messages".
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import orjson
@@ -16,8 +21,17 @@ import orjson
 from dicomkit.bigquery.schema import Field, SchemaIndex, index_of
 from dicomkit.bigquery.table_uri import TableReference
 from dicomkit.engine.crash_points import crash_point
+from dicomkit.engine.services.bigquery_values import checked_row
 from dicomkit.engine.services.table_shape import TableShape
-from dicomkit.errors import AlreadyExists, ApiError, NotFound
+from dicomkit.errors import (
+    AlreadyExists,
+    ApiError,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    PayloadTooLarge,
+    Unavailable,
+)
 
 __all__ = ["TableService", "TableWriter"]
 
@@ -26,8 +40,17 @@ _log = logging.getLogger(__name__)
 Line = bytes
 """A row as JSON in one line."""
 
-_PASSING = frozenset({"stopped", "timeout", "backendError", "internalError", "rateLimitExceeded"})
+_PASSING = frozenset({"timeout", "backendError", "internalError", "rateLimitExceeded", "quotaExceeded"})
 """Reasons of a row that say nothing about the row."""
+
+_STOPPED = "stopped"
+"""Reason of a row that is right, in a request that another one stopped."""
+
+_RACES = 5
+"""How often a schema is merged anew because somebody else has changed the table meanwhile."""
+
+_ALONE = 8
+"""After how many requests of one row that were refused as a whole, and none that was not, the table is to blame."""
 
 
 class TableService(Protocol):
@@ -39,16 +62,14 @@ class TableService(Protocol):
     def get_table(self, ref: TableReference) -> dict[str, Any]:
         """The table's resource; ``NotFound`` when there is none."""
 
-    def create_table(self, resource: dict[str, Any]) -> Any:
+    def create_table(self, resource: dict[str, Any]) -> dict[str, Any]:
         """Make a table; ``AlreadyExists`` when there is one."""
 
-    def patch_table(self, ref: TableReference, resource: dict[str, Any]) -> Any:
-        """Change a table."""
+    def patch_table(self, ref: TableReference, resource: dict[str, Any], etag: str | None = None) -> dict[str, Any]:
+        """Change a table; ``FailedPrecondition`` with 412 when *etag* is not the current one."""
 
-    def insert_all(
-        self, ref: TableReference, rows: list[dict[str, Any]], *, skip_invalid_rows: bool = False
-    ) -> Sequence[Mapping[str, Any]]:
-        """Insert rows, ``{"insertId": ..., "json": row or its JSON in bytes}``, and return ``insertErrors``."""
+    def insert_all(self, ref: TableReference, rows: list[dict[str, Any]]) -> Sequence[Mapping[str, Any]]:
+        """Insert rows, ``{"insertId": ..., "json": its JSON in bytes}``, all or none; the ``insertErrors``."""
 
     def insert_whole(self, ref: TableReference, lines: Sequence[bytes], insert_ids: Sequence[str]) -> bool:
         """Insert rows, all or none; ``False`` when one does not fit the table, or there is none."""
@@ -57,11 +78,25 @@ class TableService(Protocol):
 class _Known:
     """What was last seen of a table."""
 
-    __slots__ = ("fields", "index")
+    __slots__ = ("etag", "fields", "index", "since")
 
-    def __init__(self, fields: list[Field]) -> None:
-        self.fields = fields
-        self.index: SchemaIndex = index_of(fields)
+    def __init__(self, resource: Mapping[str, Any]) -> None:
+        self.fields: list[Field] = resource.get("schema", {}).get("fields", [])
+        self.etag: str | None = resource.get("etag")
+        self.index: SchemaIndex = index_of(self.fields)
+        self.since = time.monotonic()
+
+
+class _Batch:
+    """Rows of one call, and what became of them so far."""
+
+    def __init__(self, table: TableReference, rows: Sequence[Line], insert_ids: Sequence[str]) -> None:
+        self.table = table
+        self.rows = rows
+        self.insert_ids = insert_ids
+        self.has_accepted = False
+        self.doubtful: list[InvalidArgument] = []
+        """For each row that has a request of its own refused, why; one that is too large is no doubt."""
 
 
 class TableWriter:
@@ -73,11 +108,24 @@ class TableWriter:
         The BigQuery.
     make_datasets
         Whether a missing dataset is made; the Cloud Healthcare API makes none.
+    settles_s
+        How long after a change of a table rows are refused for it that fit it.
+    on_close
+        Lets go of the connection, if it is this writer's own.
     """
 
-    def __init__(self, service: TableService, *, make_datasets: bool) -> None:
+    def __init__(
+        self,
+        service: TableService,
+        *,
+        make_datasets: bool,
+        settles_s: float = 0.0,
+        on_close: Callable[[], None] = lambda: None,
+    ) -> None:
         self._service = service
         self._make_datasets = make_datasets
+        self._settles_s = settles_s
+        self.close = on_close
         self._tables: dict[TableReference, _Known] = {}
 
     def write(self, table: TableReference, rows: Sequence[Line], insert_ids: Sequence[str]) -> dict[int, str]:
@@ -92,13 +140,19 @@ class TableWriter:
         # Nearly always the table has every column already; then no row is looked at here.
         if table in self._tables and self._insert_whole(table, rows, insert_ids):
             return {}
+        batch, places = _Batch(table, rows, insert_ids), range(len(rows))
         try:
-            return self._write(table, rows, insert_ids, range(len(rows)))
+            return self._write(batch, places)
         except NotFound:
-            # Somebody deleted the table; the next attempt makes it again.
+            # Somebody deleted the table: it is made again.
             if self._tables.pop(table, None) is None:
                 raise
-            return self._write(table, rows, insert_ids, range(len(rows)))
+        try:
+            return self._write(batch, places)
+        except NotFound as exc:
+            if table not in self._tables:
+                raise
+            raise Unavailable("the table was made just now and takes no rows yet; they are sent again") from exc
 
     def _insert_whole(self, table: TableReference, rows: Sequence[Line], insert_ids: Sequence[str]) -> bool:
         crash_point("mid_flush")
@@ -109,79 +163,121 @@ class TableWriter:
         except Exception:  # noqa: BLE001 - a defect; which row brings it out is found by the other way
             return False
 
-    def _write(
-        self, table: TableReference, rows: Sequence[Line], insert_ids: Sequence[str], places: Sequence[int]
-    ) -> dict[int, str]:
-        knew = table in self._tables
-        self._make_room(table, [rows[i] for i in places])
+    def _write(self, batch: _Batch, places: Sequence[int]) -> dict[int, str]:
+        knew = batch.table in self._tables
+        self._make_room(batch.table, [batch.rows[i] for i in places])
         crash_point("mid_flush")
-        refused = self._insert(table, rows, insert_ids, places)
+        refused = self._send(batch, places)
+        if batch.doubtful and not batch.has_accepted:
+            raise batch.doubtful[0]  # as far as one can tell it is the table that takes no row
         if refused and knew:
             # The table may be another one than the one that was seen.
-            del self._tables[table]
-            return self._write(table, rows, insert_ids, sorted(refused))
+            del self._tables[batch.table]
+            return self._write(batch, sorted(refused))
         return refused
 
-    def _insert(
-        self, table: TableReference, rows: Sequence[Line], insert_ids: Sequence[str], places: Sequence[int]
-    ) -> dict[int, str]:
+    def _send(self, batch: _Batch, places: Sequence[int]) -> dict[int, str]:
+        """Insert rows; one that has the whole request refused must not hold up the others, and is looked for."""
         try:
-            errors = self._service.insert_all(
-                table, [{"insertId": insert_ids[i], "json": rows[i]} for i in places], skip_invalid_rows=True
-            )
+            refused = self._insert(batch, places)
+        except (InvalidArgument, PayloadTooLarge) as exc:
+            if len(places) > 1:
+                return self._send_halves(batch, places)
+            if isinstance(exc, InvalidArgument):
+                batch.doubtful.append(exc)
+                if len(batch.doubtful) >= _ALONE and not batch.has_accepted:
+                    raise
+            return {places[0]: exc.message}
         except ApiError:
             raise
         except Exception as exc:  # noqa: BLE001 - a defect; it is narrowed down to one row
-            # One row that the writer cannot digest must not hold up the others: find it.
-            if len(places) == 1:
-                _log.error("a row could not be inserted: %s", type(exc).__name__)
-                return {places[0]: f"the row could not be inserted ({type(exc).__name__})"}
-            middle = len(places) // 2
-            return self._insert(table, rows, insert_ids, places[:middle]) | self._insert(
-                table, rows, insert_ids, places[middle:]
+            if len(places) > 1:
+                return self._send_halves(batch, places)
+            _log.error("a row could not be inserted: %s", type(exc).__name__)
+            return {places[0]: f"the row could not be inserted ({type(exc).__name__})"}
+        batch.has_accepted = batch.has_accepted or len(refused) < len(places)
+        return refused
+
+    def _send_halves(self, batch: _Batch, places: Sequence[int]) -> dict[int, str]:
+        middle = len(places) // 2
+        return self._send(batch, places[:middle]) | self._send(batch, places[middle:])
+
+    def _insert(self, batch: _Batch, places: Sequence[int]) -> dict[int, str]:
+        """Insert rows, without those that are refused."""
+        refused: dict[int, str] = {}
+        left = list(places)
+        while left:
+            errors = self._service.insert_all(
+                batch.table, [{"insertId": batch.insert_ids[i], "json": batch.rows[i]} for i in left]
             )
+            if not errors:
+                break
+            refused |= self._refused(batch, left, errors)
+            left = [i for i in left if i not in refused]
+        return refused
+
+    def _refused(self, batch: _Batch, sent: Sequence[int], errors: Sequence[Mapping[str, Any]]) -> dict[int, str]:
+        """The rows that are to blame for it that a request was refused."""
         refused: dict[int, str] = {}
         for entry in errors:
             details = list(entry.get("errors") or ({},))
-            if any(d.get("reason") in _PASSING for d in details):
-                raise ApiError("BigQuery did not take all rows; they are sent again", status=503, code="UNAVAILABLE")
-            refused[places[int(entry["index"])]] = "; ".join(_reason(d) for d in details)
+            reasons = {detail.get("reason") for detail in details}
+            if reasons & _PASSING:
+                raise Unavailable("BigQuery did not take all rows; they are sent again")
+            if reasons != {_STOPPED}:
+                refused[sent[int(entry["index"])]] = "; ".join(
+                    _reason(detail) for detail in details if detail.get("reason") != _STOPPED
+                )
+        if not refused:
+            raise Unavailable("BigQuery stopped a request, and not for a row; the rows are sent again")
+        known = self._tables.get(batch.table)
+        if known is not None and time.monotonic() - known.since < self._settles_s:
+            for place in refused:
+                if not checked_row(orjson.loads(batch.rows[place]), known.fields, ignore_unknown=False)[1]:
+                    raise Unavailable("the table does not take rows of its newest columns yet; they are sent again")
         return refused
 
     def _make_room(self, table: TableReference, rows: Sequence[Line]) -> None:
         """See to it that the table exists and has a column for everything in *rows*."""
         known = self._tables.get(table) or self._look(table)
-        shape = TableShape(known.fields, known.index) if known else TableShape()
-        for line in rows:
-            # One row at a time: unpacked, a batch would be ten times as large.
-            shape.add(orjson.loads(line))
-        if known is not None and not shape.has_grown:
-            return
-        merged = shape.fields
-        if known is None:
-            self._create(table, merged)
-        else:
-            self._service.patch_table(table, {"schema": {"fields": merged}})
-        self._tables[table] = _Known(merged)
+        for _ in range(_RACES):
+            shape = TableShape(known.fields, known.index) if known else TableShape()
+            for line in rows:
+                # One row at a time: unpacked, a batch would be ten times as large.
+                shape.add(orjson.loads(line))
+            if known is not None and not shape.has_grown:
+                return
+            try:
+                if known is None:
+                    self._create(table, shape.fields)
+                else:
+                    resource = {"schema": {"fields": shape.fields}}
+                    self._tables[table] = _Known(self._service.patch_table(table, resource, known.etag))
+                return
+            except AlreadyExists:
+                pass
+            except FailedPrecondition as exc:
+                if exc.status != 412:
+                    raise
+            # Somebody else makes or changes it, too: theirs is kept, and ours comes on top.
+            known = self._look(table)
+        raise Unavailable("others change the columns of the table all the time; it is tried again")
 
     def _look(self, table: TableReference) -> _Known | None:
+        self._tables.pop(table, None)
         try:
             resource = self._service.get_table(table)
         except NotFound:
             return None
-        known = self._tables[table] = _Known(resource.get("schema", {}).get("fields", []))
+        known = self._tables[table] = _Known(resource)
         return known
 
     def _create(self, table: TableReference, fields: list[Field]) -> None:
         if self._make_datasets:
             self._service.ensure_dataset(table.project, table.dataset)
         reference = {"projectId": table.project, "datasetId": table.dataset, "tableId": table.table}
-        try:
-            self._service.create_table({"tableReference": reference, "schema": {"fields": fields}})
-        except AlreadyExists as exc:
-            raise ApiError(
-                "the table was made by somebody else just now; it is tried again", status=503, code="UNAVAILABLE"
-            ) from exc
+        resource = {"tableReference": reference, "schema": {"fields": fields}}
+        self._tables[table] = _Known(self._service.create_table(resource))
 
 
 def _reason(detail: Mapping[str, Any]) -> str:

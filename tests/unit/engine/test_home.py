@@ -97,6 +97,10 @@ def test_a_catalog_of_another_version_is_refused(tmp_path: Path) -> None:
 
 
 _TO_2 = """
+ALTER TABLE streams DROP COLUMN moved; ALTER TABLE outbox DROP COLUMN attempts; DROP TABLE quarantine;
+CREATE TABLE quarantine (
+    key INTEGER PRIMARY KEY, stream_key INTEGER NOT NULL, row BLOB, reason TEXT NOT NULL, created REAL NOT NULL);
+CREATE INDEX quarantine_stream ON quarantine (stream_key);
 DROP TABLE operations; DROP TABLE operation_errors; DROP TABLE messages; DROP TABLE topics;
 DROP TABLE study_modalities; DROP INDEX studies_store; DROP INDEX studies_description; DROP INDEX series_store;
 DROP INDEX series_description; DROP INDEX studies_referring_folded; DROP INDEX studies_patient_folded_groups;
@@ -104,7 +108,7 @@ DROP INDEX studies_referring_folded_groups;
 CREATE TABLE operations (
     name TEXT PRIMARY KEY, dataset_key INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
 """
-"""What makes a catalog of layout 2 of one of layout 3."""
+"""What makes a catalog of layout 2 of one of layout 4."""
 
 
 @pytest.mark.parametrize("layout", [1, 2])

@@ -309,14 +309,20 @@ class Failing:
         return self._service.insert_whole(*args, **kwargs)
 
 
+def write_by(engine: Engine, service: Failing) -> None:
+    """Have rows of the home's own tables go through *service*."""
+    from dicomkit.engine.services.table_places import TablePlaces
+
+    engine.streaming._places = TablePlaces(lambda: service, None, make_datasets=True)
+
+
 def test_a_failure_that_passes_is_tried_again(engine: Engine) -> None:
     """After 503 and 429 the rows arrive, once, and the reason is gone from the status."""
-    from dicomkit.engine.services.table_writer import TableWriter
     from dicomkit.errors import ResourceExhausted, Unavailable
 
     failing = Failing(engine.bigquery)
     failing.failures = [Unavailable("try later"), ResourceExhausted("too fast"), Unavailable("again")]
-    engine.streaming._writer = TableWriter(failing, make_datasets=True)
+    write_by(engine, failing)
     http = client(engine, resource=streamed_to(T))
     one = instance()
     assert store(http, one).status_code == 200
@@ -328,8 +334,6 @@ def test_a_failure_that_passes_is_tried_again(engine: Engine) -> None:
 
 def test_one_row_that_breaks_the_writer_is_found_and_set_aside(engine: Engine) -> None:
     """A defect must not stop the stream; the others are delivered."""
-    from dicomkit.engine.services.table_writer import TableWriter
-
     files = [instance() for _ in range(7)]
 
     class Breaking(Failing):
@@ -338,7 +342,7 @@ def test_one_row_that_breaks_the_writer_is_found_and_set_aside(engine: Engine) -
                 raise RuntimeError("canary")
             return self._service.insert_all(ref, rows, **kwargs)
 
-    engine.streaming._writer = TableWriter(Breaking(engine.bigquery), make_datasets=True)
+    write_by(engine, Breaking(engine.bigquery))
     http = client(engine, resource=streamed_to(T))
     store(http, *files)
     status = drain(http)[T]
