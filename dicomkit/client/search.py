@@ -163,7 +163,7 @@ class Search:
             wire.params(),
             lambda: self._begun(rows),
             key=self._key,
-            known=set(self._keys(rows)),
+            known={tuple(uid if isinstance(uid, str) else None for uid in key) for key in self._keys(rows)},
             most=None if wanted is None else wanted - len(rows),
         )
 

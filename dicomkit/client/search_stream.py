@@ -7,7 +7,6 @@ Pages of JSON cost most of a long search: encoding, decoding, an object for each
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
 
 import requests
 
@@ -17,6 +16,9 @@ from dicomkit.frames.element_stream import MEDIA_TYPE, extend_from_stream
 
 __all__ = ["take_stream"]
 
+_AFTER_END = 64
+"""Bytes asked for behind the end, so that HTTP's own end is seen and the connection can be used again."""
+
 
 def take_stream(
     rest: Rest,
@@ -25,7 +27,7 @@ def take_stream(
     begun: Callable[[], ColumnBuilder],
     *,
     key: Sequence[str],
-    known: Collection[tuple[Any, ...]],
+    known: Collection[tuple[str | None, ...]],
     most: int | None,
 ) -> tuple[ColumnBuilder, bool] | None:
     """The columns of a search from its offset on, and whether these are all.
@@ -53,6 +55,9 @@ def take_stream(
             return None
         builder = begun()
         with rest.file(response) as file:
-            return builder, extend_from_stream(builder, file, key=key, known=known, most=most)
+            is_all = extend_from_stream(builder, file, key=key, known=known, most=most)
+            if is_all:
+                file.read(_AFTER_END)
+            return builder, is_all
 
     return rest.receive("GET", path, take, params=params, headers={"Accept": MEDIA_TYPE}, good=(406,))

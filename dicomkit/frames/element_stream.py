@@ -34,7 +34,7 @@ def extend_from_stream(
     file: BinaryIO,
     *,
     key: Sequence[str] = (),
-    known: Collection[tuple[Any, ...]] = (),
+    known: Collection[tuple[str | None, ...]] = (),
     most: int | None = None,
 ) -> bool:
     """Take the rows of a stream.
@@ -42,7 +42,7 @@ def extend_from_stream(
     Parameters
     ----------
     key, known
-        Rows are left out whose first values of the attributes *key* are among *known*.
+        Rows are left out whose first values of the attributes *key*, those that are text, are among *known*.
     most
         How many rows are taken at most; what is behind them is not read.
 
@@ -80,6 +80,10 @@ def extend_from_stream(
             failure = orjson.loads(end[b"error"]) if b"error" in end else None
     except StopIteration:
         raise DicomFormatError("the stream of results ends before its last record batch") from None
+    except OSError as error:
+        if error.errno is not None:  # the file's own
+            raise
+        raise DicomFormatError("the stream of results cannot be read, or ends in the middle") from error
     except (pa.ArrowException, MemoryError, orjson.JSONDecodeError) as error:
         raise DicomFormatError(f"the stream of results cannot be read ({type(error).__name__})") from error
     if failure is not None:
@@ -100,13 +104,13 @@ class _Rows:
         self._columns = columns
         self._cells = {column.tag: _Cells(batch, column) for column in columns}
 
-    def are_new(self, key: Sequence[str], known: Collection[tuple[Any, ...]]) -> bool:
+    def are_new(self, key: Sequence[str], known: Collection[tuple[str | None, ...]]) -> bool:
         """Whether it is certain, by a look at the last attribute of the key alone, that none of them is known."""
         if not known:
             return True
         return {values[-1] for values in known}.isdisjoint(map(_first, self._cells[key[-1]].distinct))
 
-    def without(self, key: Sequence[str], known: Collection[tuple[Any, ...]]) -> _Rows:
+    def without(self, key: Sequence[str], known: Collection[tuple[str | None, ...]]) -> _Rows:
         """Those whose keys are not known."""
         keys = zip(*(map(_first, self._cells[tag].of_rows()) for tag in key), strict=True)
         new = import_module("pyarrow").array([found not in known for found in keys])
@@ -123,8 +127,9 @@ class _Rows:
         builder.extend_arrays(self.count, {tag: cells.array(zones) for tag, cells in self._cells.items()})
 
 
-def _first(cell: Any) -> Any:
-    return cell[0] if cell else None
+def _first(cell: Any) -> str | None:
+    """What a key has of a cell; what is no text tells no row from another."""
+    return cell[0] if cell and isinstance(cell[0], str) else None
 
 
 class _Cells:
@@ -138,6 +143,8 @@ class _Cells:
             self._codes = np.zeros(batch.num_rows, dtype=np.int64)
             return
         found = batch.column(place)
+        if found.dictionary.null_count:
+            raise DicomFormatError("the stream of results has a cell that is none")
         self._texts = found.dictionary.to_pylist()
         # Behind the distinct cells is one for rows that have none.
         self._codes = found.indices.fill_null(len(self._texts)).to_numpy(zero_copy_only=False)
