@@ -9,12 +9,14 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import pandas as pd
 
 from dicomkit.client.bigquery import client_of, errors_as_ours, retry_of
 from dicomkit.client.connection import Connection
+from dicomkit.client.query_rows import arrow_rows
 from dicomkit.client.sql_parameters import parameters
 from dicomkit.errors import FailedPrecondition, InvalidArgument
 from dicomkit.frames.arrow import Dtypes, check_dtypes, frame_of_arrow
@@ -75,18 +77,25 @@ class Statement:
         """
         limit = self._limit(max_gb)
         with errors_as_ours(self.connection):
-            rows = self._finished(self._job(**({} if limit is None else {"maximum_bytes_billed": limit})))
+            job = self._job(**({} if limit is None else {"maximum_bytes_billed": limit}))
+            rows = self._finished(job)
             if not rows.total_rows:
                 empty = rows.to_arrow(create_bqstorage_client=False)
                 return empty.schema, iter(empty.to_batches())
+            total = int(rows.total_rows)
+            stream = None
+            if not self.connection.is_cloud:
+                stream = arrow_rows(self.connection.own, job.project, job.job_id, total)
+            if stream is not None:
+                schema, pages = stream
+                return schema, self._watched(pages, total)
             pages = iter(rows.to_arrow_iterable())
             first = next(pages)
-        return first.schema, self._watched(first, pages, int(rows.total_rows))
+        return first.schema, self._watched(chain([first], pages), total)
 
-    def _watched(self, first: Any, pages: Iterator[Any], total: int) -> Iterator[Any]:
+    def _watched(self, pages: Iterator[Any], total: int) -> Iterator[Any]:
         with Progress(total, "rows", unit="row", delay_s=WATCH_S) as progress, errors_as_ours(self.connection):
-            done = first.num_rows
-            yield first
+            done = 0
             for page in pages:
                 done += page.num_rows
                 progress.reach(done, total)

@@ -144,7 +144,15 @@ METHODS: dict[str, Needs] = {
     ),
     **_methods("dicomkit", "dataset", {"operationErrors": "healthcare.operations.get"}),
     "dicomkit.about": Needs(None, "project"),
-    **_methods("dicomkit", "project", {"topics": "pubsub.topics.list", "messages": "pubsub.subscriptions.consume"}),
+    **_methods(
+        "dicomkit",
+        "project",
+        {
+            "queryRows": "bigquery.jobs.create",
+            "topics": "pubsub.topics.list",
+            "messages": "pubsub.subscriptions.consume",
+        },
+    ),
     **_methods(
         "bigquery",
         "project",
