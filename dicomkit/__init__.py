@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from dicomkit.client.operation import Operation
     from dicomkit.client.search import Search
     from dicomkit.client.store import Store
+    from dicomkit.client.table import StreamedTable, TableRows, TypedRows
+    from dicomkit.client.table_query import TableQuery
     from dicomkit.dicom.query import Query
     from dicomkit.resources import (
         BigQueryDestination,
@@ -45,6 +47,10 @@ __all__ = [
     "Search",
     "Store",
     "StreamConfig",
+    "StreamedTable",
+    "TableQuery",
+    "TableRows",
+    "TypedRows",
     "connect",
     "errors",
     "frames",
@@ -56,6 +62,10 @@ _HOMES = {
     "Query": "dicomkit.dicom.query",
     "Search": "dicomkit.client.search",
     "Store": "dicomkit.client.store",
+    "StreamedTable": "dicomkit.client.table",
+    "TableQuery": "dicomkit.client.table_query",
+    "TableRows": "dicomkit.client.table",
+    "TypedRows": "dicomkit.client.table",
 }
 """Where a name is at home; every other that is not here yet is one of ``dicomkit.resources``."""
 
@@ -69,6 +79,13 @@ def __getattr__(name: str) -> Any:
     value = getattr(import_module(_HOMES.get(name, "dicomkit.resources")), name)
     globals()[name] = value
     return value
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Give a notebook the magic ``%%dicomsql``; ``%load_ext dicomkit`` calls it."""
+    from dicomkit.magics import register
+
+    register(shell)
 
 
 def __dir__() -> list[str]:

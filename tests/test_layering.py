@@ -33,6 +33,7 @@ LAYERS: dict[str, int] = {
     "dicomkit.engine": 3,
     "dicomkit.widgets": 4,
     "dicomkit.plots": 4,
+    "dicomkit.magics": 4,
     "dicomkit.server": 4,
     "dicomkit.connect": 5,
     "dicomkit.cli": 6,

@@ -12,6 +12,7 @@ import requests
 
 from dicomkit.client import sql
 from dicomkit.client.access import AccessControl
+from dicomkit.client.bigquery import BigQueryAccess
 from dicomkit.client.cards import card
 from dicomkit.client.connection import Connection
 from dicomkit.client.messages import Topics
@@ -22,6 +23,7 @@ from dicomkit.client.rest import Rest, quote_path
 from dicomkit.client.store import NotificationConfigLike, Store, notification_configs_from
 from dicomkit.client.surroundings import Surroundings
 from dicomkit.errors import DeadlineExceeded, NotFound, PermissionDenied
+from dicomkit.frames.arrow import Dtypes
 from dicomkit.frames.columns import STORES
 from dicomkit.frames.tables import table
 from dicomkit.names import DatasetName, check_id
@@ -35,7 +37,7 @@ from dicomkit.resources.label_filter import LabelFilter
 __all__ = ["Dataset", "create_if_missing"]
 
 
-class Dataset(AccessControl, Topics, Surroundings):
+class Dataset(AccessControl, Topics, Surroundings, BigQueryAccess):
     """A dataset on a server, or in a folder of this machine. ``dicomkit.connect`` makes it.
 
     Parameters
@@ -251,17 +253,33 @@ class Dataset(AccessControl, Topics, Surroundings):
         """
         return operations_frame(resources(self._rest, f"{self._path}/operations", "operations"))
 
-    def sql(self, text: str, *, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    def sql(
+        self,
+        text: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        dry_run: bool = False,
+        max_gb: float | None = None,
+        dtypes: Dtypes = "pandas",
+    ) -> pd.DataFrame:
         """Run GoogleSQL over any table, and return the rows; see ``Store.sql``, which also waits for its stream.
 
         Parameters
         ----------
         text
             Tables by their whole name, in back-ticks.
-        params
-            Values for ``@name`` in the text.
+        params, dry_run, max_gb, dtypes
+            As for ``Store.sql``.
         """
-        return sql.run(self._connection, text, project=self._name.project, params=params)
+        return sql.run(
+            self._connection,
+            text,
+            project=self._name.project,
+            params=params,
+            max_gb=max_gb,
+            dry_run=dry_run,
+            dtypes=dtypes,
+        )
 
     def close(self) -> None:
         """Close the connection, and the engine where it runs in this process. What was stored stays stored."""
