@@ -74,7 +74,8 @@ class Search:
 
         Each portion is a transaction of its own, which goes on behind the last key: the answer has every match that
         was there when it began and still is when its turn comes, once, in the order of :meth:`run`; and no reader
-        that is slow keeps the log of the database from being begun anew. What is stored later has a higher key.
+        that is slow keeps the log of the database from being begun anew. What is stored later has a higher key, since
+        the one process that gives keys gives none twice.
 
         Returns
         -------
@@ -101,9 +102,8 @@ class Search:
                 selection = select(connection, store_key, query, self._mode, is_ordered=True)
                 if selection is None:
                     return
-                # A key is used again when it was the last one and has been deleted; it is not again below this one.
-                last = last_key(connection, selection.level)
-                until = last if until is None else min(until, last)
+                if until is None:
+                    until = last_key(connection, selection.level)
                 limit = PORTION if left is None else min(PORTION, left)
                 rows = _rows(connection, selection.within(after, until), limit, offset)
                 if not rows:

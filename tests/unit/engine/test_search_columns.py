@@ -249,18 +249,17 @@ def test_what_goes_meanwhile_is_skipped(engine: Engine, http: Client, monkeypatc
     assert uids(data) == [uid for uid in before if uid != before[4]]
 
 
-def test_what_was_last_and_is_stored_anew_meanwhile_comes_once(
+def test_what_is_deleted_and_stored_anew_meanwhile_comes_once(
     engine: Engine, http: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The key of a row that was the last one is given again."""
+    """Even where the last rows of all went, and their keys might be given again."""
     chunks = stream(engine, "series", monkeypatch, portion=1)
     data = next(chunks) + next(chunks) + next(chunks)
-    for study in (C, B):  # the third and the last of the series
+    for study in (C, B):  # the fourth series and the third
         ended(http, http.delete(f"{WEB}/studies/{study}"))
-    data += next(chunks)
-    assert store(http, instance(study=B, series=f"{B}.1", uid=f"{B}.1.1")).status_code == 200
-    data += b"".join(chunks)
-    batches, end = read(data)
+    for study in (C, B):
+        assert store(http, instance(study=study, series=f"{study}.1", uid=f"{study}.1.1")).status_code == 200
+    batches, end = read(data + b"".join(chunks))
     assert end == {b"complete": b"true"}
     assert [batch[0][tag_of("SeriesInstanceUID")]["Value"][0] for batch in batches] == [f"{A}.1", f"{A}.2", f"{B}.1"]
 
