@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-__all__ = ["needs_dcmtk", "as_json", "run"]
+__all__ = ["as_json", "needs_dcmtk", "run"]
 
 needs_dcmtk = pytest.mark.skipif("CI" not in os.environ and shutil.which("dcm2json") is None, reason="needs dcmtk")
 
