@@ -87,6 +87,7 @@ class Assembly:
         self.search = Search(storage, self.mode)
         self.metrics = Metrics(storage)
         self.buckets = Buckets(self.home.buckets, credentials)
+        warehouse.buckets = self.buckets
 
         self.retrieve = Retrieve(storage)
         self.pixels = PixelWorkers()
@@ -149,6 +150,8 @@ class _Warehouse:
         self._path = path
         self._lock = threading.Lock()
         self._service: BigQueryService | None = None
+        self.buckets: Buckets | None = None
+        """What the jobs of it load from and extract to."""
         self._closers: list[Callable[[], None]] = []
 
     def service(self) -> BigQueryService:
@@ -159,7 +162,7 @@ class _Warehouse:
 
                 warehouse = Warehouse(self._path)
                 self._closers.append(warehouse.close)
-                self._service = BigQueryService(warehouse)
+                self._service = BigQueryService(warehouse, self.buckets)
                 self._closers.append(self._service.close)
             return self._service
 

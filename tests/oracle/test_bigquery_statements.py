@@ -61,7 +61,9 @@ def test_update_changes_what_where_finds(filled: bigquery.Client) -> None:
     job = done(filled, f"UPDATE `{NAME}` AS t SET t.Number = Number * 10, Names = ['n'] WHERE UID != 'b'")
     assert (job.num_dml_affected_rows, job.dml_stats.updated_row_count) == (2, 2)
     assert numbers(filled) == [("a", 10), ("b", 2), ("c", 30)]
-    sql = f"UPDATE `{NAME}` t SET Number = s.n FROM (SELECT 'b' AS u, 7 AS n UNION ALL SELECT 'x', 8) s WHERE t.UID = s.u"
+    sql = (
+        f"UPDATE `{NAME}` t SET Number = s.n FROM (SELECT 'b' AS u, 7 AS n UNION ALL SELECT 'x', 8) s WHERE t.UID = s.u"
+    )
     assert done(filled, sql).num_dml_affected_rows == 1
     assert numbers(filled) == [("a", 10), ("b", 7), ("c", 30)]
 
@@ -148,7 +150,10 @@ def test_tables_are_made_replaced_and_dropped(client: bigquery.Client, table: bi
     assert job.ddl_target_table.table_id == "made"
     made = client.get_table("local.imaging.made")
     assert (made.description, made.labels, made.schema[0].description) == ("by hand", {"k": "v"}, "number")
-    assert (made.schema[1].mode, [part.field_type for part in made.schema[1].fields]) == ("REPEATED", ["STRING", "DATE"])
+    assert (made.schema[1].mode, [part.field_type for part in made.schema[1].fields]) == (
+        "REPEATED",
+        ["STRING", "DATE"],
+    )
     assert done(client, "CREATE TABLE IF NOT EXISTS imaging.made (x STRING)").ddl_operation_performed == "SKIP"
     with pytest.raises(exceptions.Conflict):
         done(client, "CREATE TABLE imaging.made (x STRING)")
@@ -201,7 +206,7 @@ def test_columns_are_added(filled: bigquery.Client) -> None:
 @pytest.mark.parametrize(
     ("sql", "name"),
     [
-        ("CREATE TEMP TABLE x AS SELECT 1 AS a", "TEMPORARY"),
+        ("CREATE TEMP TABLE imaging.x AS SELECT 1 AS a", "TEMPORARY"),
         ("CREATE TABLE imaging.x PARTITION BY d AS SELECT CURRENT_DATE() AS d", "PARTITIONED BY"),
         ("CREATE TABLE imaging.x CLUSTER BY a AS SELECT 1 AS a", "CLUSTER"),
         ("CREATE TABLE imaging.x LIKE imaging.ct", "LIKE"),

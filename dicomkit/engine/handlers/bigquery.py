@@ -247,6 +247,11 @@ def _jobs_cancel(engine: Engine, request: Request, project: str, job: str) -> An
 
 
 @_answered
+def _jobs_delete(engine: Engine, request: Request, project: str, job: str) -> Any:
+    engine.bigquery.jobs.delete(project, job)
+
+
+@_answered
 def _query(engine: Engine, request: Request, project: str) -> Any:
     return engine.bigquery.query(project, _body(request))
 
@@ -303,7 +308,7 @@ ROUTES = (
     Route("bigquery.jobs.list", "GET", f"{_PROJECT}/jobs", _jobs_list),
     Route("bigquery.jobs.get", "GET", f"{_PROJECT}/jobs/<job>", _jobs_get),
     Route("bigquery.jobs.cancel", "POST", f"{_PROJECT}/jobs/<job>/cancel", _jobs_cancel),
-    Route("bigquery.jobs.delete", "DELETE", f"{_PROJECT}/jobs/<job>/delete", _missing("jobs.delete")),
+    Route("bigquery.jobs.delete", "DELETE", f"{_PROJECT}/jobs/<job>/delete", _jobs_delete),
     Route("bigquery.jobs.query", "POST", f"{_PROJECT}/queries", _query),
     Route("bigquery.jobs.getQueryResults", "GET", f"{_PROJECT}/queries/<job>", _query_results),
     Route("bigquery.jobs.insert.upload", "POST", _UPLOAD, _upload),

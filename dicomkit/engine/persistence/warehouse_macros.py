@@ -51,6 +51,10 @@ _TRIM = "' ' || chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || chr(133) |
 
 _DEFINITIONS = [
     *_casts(),
+    # A REPEATED column has no NULL in it and is none; a REQUIRED one is none.
+    "bq_stored_array(v) AS CASE WHEN len(v) <> list_count(v) THEN error('Array cannot have a null element') "
+    "ELSE coalesce(v, []) END",
+    "bq_required(v, n) AS CASE WHEN v IS NULL THEN error('Required field ' || n || ' cannot be null') ELSE v END",
     # A fraction of a second has three or six digits; DuckDB leaves out every zero at the end.
     "bq_fraction(t) AS regexp_replace(t, '\\.[0-9]+', '.' || rpad(regexp_extract(t, '\\.([0-9]+)', 1), "
     "CASE WHEN length(regexp_extract(t, '\\.([0-9]+)', 1)) <= 3 THEN 3 ELSE 6 END, '0'))",

@@ -17,22 +17,34 @@ from dicomkit.bigquery.table_uri import TableReference
 from dicomkit.engine.persistence.warehouse import Warehouse
 from dicomkit.engine.persistence.warehouse_catalog import Catalog
 from dicomkit.engine.persistence.warehouse_types import Field
+from dicomkit.engine.services.bigquery_copy import Copies
+from dicomkit.engine.services.bigquery_ddl import Definitions
 from dicomkit.engine.services.bigquery_errors import invalid, not_implemented
-from dicomkit.engine.services.bigquery_jobs import Job, Jobs
+from dicomkit.engine.services.bigquery_extract import Extracts
+from dicomkit.engine.services.bigquery_job import Job
+from dicomkit.engine.services.bigquery_jobs import Jobs
 from dicomkit.engine.services.bigquery_load import LoadOutcome, Loads
+from dicomkit.engine.services.bigquery_load_job import LoadJobs
 from dicomkit.engine.services.bigquery_load_options import JSON, PARQUET, LoadOptions
 from dicomkit.engine.services.bigquery_load_text import Opener
 from dicomkit.engine.services.bigquery_pages import Page, query_page, table_page
 from dicomkit.engine.services.bigquery_query import Queries
+from dicomkit.engine.services.bigquery_query_job import QueryJobs, QueryTask
+from dicomkit.engine.services.bigquery_statements import Statements
 from dicomkit.engine.services.bigquery_streaming import Streaming
 from dicomkit.engine.services.bigquery_tables import Tables
 from dicomkit.engine.services.bigquery_uploads import Uploads
+from dicomkit.engine.services.buckets import Buckets
 
 __all__ = ["BigQueryService"]
 
 _DEFAULT_WAIT_S = 10.0
 _LONGEST_WAIT_S = 200.0
-_QUERY_ONLY = ("query", "useLegacySql", "defaultDataset", "parameterMode", "queryParameters", "maximumBytesBilled")
+_QUERY_ONLY = (
+    "query", "useLegacySql", "defaultDataset", "parameterMode", "queryParameters", "maximumBytesBilled",
+    "createSession", "connectionProperties", "continuous", "destinationEncryptionConfiguration",
+)  # fmt: skip
+"""What a ``QueryRequest`` has of a job's configuration."""
 
 
 class BigQueryService:
@@ -42,9 +54,11 @@ class BigQueryService:
     ----------
     warehouse
         The open file; closed by its owner after :meth:`close`.
+    buckets
+        Where loads and extracts find ``gs://`` URIs; without it they find none.
     """
 
-    def __init__(self, warehouse: Warehouse) -> None:
+    def __init__(self, warehouse: Warehouse, buckets: Buckets | None = None) -> None:
         self._warehouse = warehouse
         self._catalog = Catalog(warehouse)
         queries = Queries(warehouse, self._catalog)
@@ -52,7 +66,14 @@ class BigQueryService:
         self._streaming = Streaming(warehouse, self._catalog)
         self.uploads = Uploads()
         self._loads = Loads(warehouse, self._catalog)
-        self.jobs = Jobs(warehouse, queries, self._loads)
+        definitions = Definitions(warehouse, self._catalog, queries, self.tables)
+        statements = Statements(warehouse, self._catalog, queries, definitions)
+        self.jobs = Jobs(
+            QueryJobs(warehouse, self._catalog, queries, statements),
+            LoadJobs(self._loads, buckets),
+            Copies(self._catalog),
+            Extracts(warehouse, self._catalog, buckets),
+        )
 
     def ensure_dataset(self, project: str, dataset: str) -> None:
         """Make the dataset if it is not there."""
@@ -230,7 +251,11 @@ class BigQueryService:
         if not job.done.is_set():
             return orjson.dumps(head)
         result = self.jobs.result(job)
-        head |= {"totalBytesProcessed": str(job.prepared.total_bytes if job.prepared else 0), "cacheHit": False}
+        if not isinstance(job.task, QueryTask):
+            raise invalid(f"Job {job.project}:{job.id} is no query")
+        head |= job.task.answer()
+        if not job.task.has_rows:
+            return orjson.dumps(head)
         return query_page(head, result, page)
 
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 from dicomkit.engine.persistence.warehouse import Cursor, Warehouse
 from dicomkit.engine.persistence.warehouse_catalog import Catalog, TableEntry
 from dicomkit.engine.persistence.warehouse_rows import Appender, RowsDoNotFit
+from dicomkit.engine.persistence.warehouse_statements import has_rows
 from dicomkit.engine.persistence.warehouse_types import Field
 from dicomkit.engine.services.bigquery_errors import already_exists, invalid, job_error, not_found, table_name
 from dicomkit.engine.services.bigquery_load_options import CSV, JSON, PARQUET, LoadOptions
@@ -33,6 +34,7 @@ class LoadOutcome:
     """What a load did."""
 
     rows: int = 0
+    input_files: int = 1
     input_bytes: int = 0
     output_bytes: int = 0
     bad_rows: int = 0
@@ -42,7 +44,7 @@ class LoadOutcome:
     def statistics(self) -> dict[str, Any]:
         """``JobStatistics3``."""
         return {
-            "inputFiles": "1",
+            "inputFiles": str(self.input_files),
             "inputFileBytes": str(self.input_bytes),
             "outputRows": str(self.rows),
             "outputBytes": str(self.output_bytes),
@@ -62,6 +64,24 @@ class _File(Protocol):
 _FORMATS: dict[str, Callable[[Opener, LoadOptions], _File]] = {JSON: JsonLines, PARQUET: ParquetFile, CSV: CsvFile}
 
 
+class _Several:
+    """Files one after the other; what they hold is what the first says, or more of the table's columns."""
+
+    def __init__(self, files: Sequence[_File]) -> None:
+        self._files = files
+
+    @property
+    def typed(self) -> bool:
+        return self._files[0].typed
+
+    def schema(self) -> list[Field] | None:
+        return self._files[0].schema()
+
+    def batches(self, fields: Sequence[Field], bad: BadRows, *, careful: bool) -> Iterator[pa.Table]:
+        for file in self._files:
+            yield from file.batches(fields, bad, careful=careful)
+
+
 class Loads:
     """Runs loads over the catalogue."""
 
@@ -72,7 +92,7 @@ class Loads:
     def run(
         self,
         options: LoadOptions,
-        opener: Opener,
+        openers: Opener | Sequence[Opener],
         outcome: LoadOutcome,
         stopped: Callable[[], bool] = lambda: False,
         *,
@@ -82,6 +102,8 @@ class Loads:
 
         Parameters
         ----------
+        openers
+            The files, each with the same columns.
         stopped
             Asked between two batches; what it raises undoes the load, too.
         name
@@ -96,7 +118,9 @@ class Loads:
         NotFound
             There is no such dataset; with ``CREATE_NEVER``, no such table.
         """
-        file = _FORMATS[options.source_format](opener, options)
+        form = _FORMATS[options.source_format]
+        files = [form(opener, options) for opener in (openers if isinstance(openers, Sequence) else (openers,))]
+        file = files[0] if len(files) == 1 else _Several(files)
         own = options.schema or file.schema()
         while True:
             bad = BadRows(options.max_bad)
@@ -137,7 +161,7 @@ class Loads:
 
         def fill(cursor: Cursor, entry: TableEntry) -> None:
             outcome.rows = outcome.output_bytes = 0
-            if options.write == "WRITE_EMPTY" and old is not None and _has_rows(cursor, entry):
+            if options.write == "WRITE_EMPTY" and old is not None and has_rows(cursor, entry):
                 raise already_exists("Table", table_name(reference))
             appender = Appender(cursor, entry, typed=file.typed)
             for batch in file.batches(entry.fields, bad, careful=careful):
@@ -198,7 +222,3 @@ def _as_known(own: Sequence[Field], known: Sequence[Field], options: LoadOptions
         else:
             fields.append(column)
     return fields
-
-
-def _has_rows(cursor: Cursor, entry: TableEntry) -> bool:
-    return cursor.execute(f"SELECT 1 FROM {entry.physical} LIMIT 1").fetchone() is not None  # noqa: S608 - our name

@@ -16,13 +16,24 @@ from dicomkit.engine.persistence.warehouse_types import Field
 from dicomkit.engine.services.bigquery_errors import invalid, not_implemented
 from dicomkit.engine.services.bigquery_schema import checked_schema
 
-__all__ = ["CSV", "JSON", "PARQUET", "CsvOptions", "LoadOptions"]
+__all__ = [
+    "CREATES",
+    "CSV",
+    "JSON",
+    "PARQUET",
+    "UPDATES",
+    "WRITES",
+    "CsvOptions",
+    "LoadOptions",
+    "choice",
+    "destination",
+]
 
 JSON, PARQUET, CSV = "NEWLINE_DELIMITED_JSON", "PARQUET", "CSV"
 
-_WRITES = ("WRITE_APPEND", "WRITE_EMPTY", "WRITE_TRUNCATE")
-_CREATES = ("CREATE_IF_NEEDED", "CREATE_NEVER")
-_UPDATES = ("ALLOW_FIELD_ADDITION", "ALLOW_FIELD_RELAXATION")
+WRITES = ("WRITE_APPEND", "WRITE_EMPTY", "WRITE_TRUNCATE")
+CREATES = ("CREATE_IF_NEEDED", "CREATE_NEVER")
+UPDATES = ("ALLOW_FIELD_ADDITION", "ALLOW_FIELD_RELAXATION")
 
 _REFUSED = (
     "allowJaggedRows",
@@ -43,7 +54,6 @@ _REFUSED = (
     "referenceFileSchemaUri",
     "schemaInline",
     "sourceColumnMatch",
-    "sourceUris",
     "timeFormat",
     "timePartitioning",
     "rangePartitioning",
@@ -84,6 +94,7 @@ class LoadOptions:
     ignore_unknown: bool = False
     max_bad: int = 0
     list_inference: bool = False
+    source_uris: tuple[str, ...] = ()
     csv: CsvOptions = CsvOptions()
 
     @classmethod
@@ -107,9 +118,9 @@ class LoadOptions:
         if schema is not None and not isinstance(schema, Mapping):
             raise invalid("schema must be an object", "load.schema")
         updates = load.get("schemaUpdateOptions") or []
-        if not isinstance(updates, list) or any(update not in _UPDATES for update in updates):
-            raise invalid(f"schemaUpdateOptions must be among {', '.join(_UPDATES)}", "load.schemaUpdateOptions")
-        write = _choice(load, "writeDisposition", _WRITES)
+        if not isinstance(updates, list) or any(update not in UPDATES for update in updates):
+            raise invalid(f"schemaUpdateOptions must be among {', '.join(UPDATES)}", "load.schemaUpdateOptions")
+        write = choice(load, "writeDisposition", WRITES)
         if updates and write != "WRITE_APPEND":
             raise invalid(
                 "Schema update options should only be specified with WRITE_APPEND disposition, or with WRITE_TRUNCATE "
@@ -121,19 +132,28 @@ class LoadOptions:
         if not isinstance(parquet, Mapping) or parquet.get("enumAsString") or parquet.get("mapTargetType"):
             raise not_implemented("a load job with parquetOptions beyond enableListInference")
         return cls(
-            reference=_destination(load.get("destinationTable")),
+            reference=destination(load.get("destinationTable"), "load.destinationTable"),
             source_format=source_format,
             write=write,
-            create=_choice(load, "createDisposition", _CREATES),
+            create=choice(load, "createDisposition", CREATES),
             schema=fields or None,
             autodetect=load.get("autodetect") is True,
-            add_fields=_UPDATES[0] in updates,
-            relax_fields=_UPDATES[1] in updates,
+            add_fields=UPDATES[0] in updates,
+            relax_fields=UPDATES[1] in updates,
             ignore_unknown=load.get("ignoreUnknownValues") is True,
             max_bad=_whole(load, "maxBadRecords"),
             list_inference=parquet.get("enableListInference") is True,
+            source_uris=_uris(load.get("sourceUris")),
             csv=_csv(load),
         )
+
+
+def _uris(given: object) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    if not isinstance(given, list) or not all(isinstance(uri, str) for uri in given):
+        raise invalid("sourceUris must be an array of text", "load.sourceUris")
+    return tuple(given)
 
 
 def _csv(load: Mapping[str, Any]) -> CsvOptions:
@@ -155,10 +175,11 @@ def _csv(load: Mapping[str, Any]) -> CsvOptions:
     )
 
 
-def _choice(load: Mapping[str, Any], name: str, known: tuple[str, ...]) -> str:
-    value = load.get(name) or known[0]
+def choice(given: Mapping[str, Any], name: str, known: tuple[str, ...], where: str = "load") -> str:
+    """The value of an option that has few; the first of *known* where it is not given."""
+    value = given.get(name) or known[0]
     if value not in known:
-        raise invalid(f"{name} must be one of {', '.join(known)}", f"load.{name}")
+        raise invalid(f"{name} must be one of {', '.join(known)}", f"{where}.{name}")
     return str(value)
 
 
@@ -169,10 +190,11 @@ def _whole(load: Mapping[str, Any], name: str) -> int:
     return int(text)
 
 
-def _destination(given: object) -> TableReference:
+def destination(given: object, where: str) -> TableReference:
+    """A ``TableReference`` of the API; *where* is the field that it stands in."""
     if not isinstance(given, Mapping):
-        raise invalid("Required parameter is missing: destinationTable", "load.destinationTable")
+        raise invalid(f"Required parameter is missing: {where.rpartition('.')[2]}", where)
     names = [given.get(part) for part in ("projectId", "datasetId", "tableId")]
     if not all(isinstance(name, str) for name in names):
-        raise invalid("Required parameter is missing: destinationTable.tableId", "load.destinationTable")
+        raise invalid(f"Required parameter is missing: {where.rpartition('.')[2]}.tableId", where)
     return TableReference(*(str(name) for name in names))

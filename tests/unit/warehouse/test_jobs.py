@@ -127,12 +127,26 @@ def test_old_results_make_room(table: BigQueryService, monkeypatch: pytest.Monke
         table.query_results("local", first, {})
 
 
-@pytest.mark.parametrize("kind", ["load", "extract", "copy"])
-def test_other_jobs_are_refused_by_name(table: BigQueryService, kind: str) -> None:
-    """What is not there says so with the reason that a client does not retry for."""
-    with pytest.raises(Unimplemented, match=f"a {kind} job") as caught:
-        table.jobs.insert("local", {"configuration": {kind: {}}})
-    assert error_proto(caught.value)["reason"] == "notImplemented"
+@pytest.mark.parametrize(
+    ("configuration", "error"),
+    [
+        ({}, InvalidArgument),
+        ({"load": {}}, InvalidArgument),
+        ({"extract": {}}, InvalidArgument),
+        ({"copy": {}}, InvalidArgument),
+        ({"query": {"query": "SELECT 1"}, "copy": {}}, InvalidArgument),
+        ({"extract": {"sourceModel": {"modelId": "m"}}}, Unimplemented),
+        ({"copy": {"operationType": "SNAPSHOT"}}, Unimplemented),
+        ({"copy": {}, "dryRun": True}, Unimplemented),
+    ],
+)
+def test_a_job_that_cannot_be_is_refused(
+    table: BigQueryService, configuration: dict[str, Any], error: type[ApiError]
+) -> None:
+    """What is missing or not there says so with a reason that a client does not retry for."""
+    with pytest.raises(error) as caught:
+        table.jobs.insert("local", {"configuration": configuration})
+    assert error_proto(caught.value)["reason"] in ("invalid", "notImplemented")
 
 
 @pytest.mark.parametrize(

@@ -32,12 +32,18 @@ class Source:
     alias: str | None
     columns: dict[str, Output] = field(default_factory=dict)
     """Lower-case name -> column, in order."""
+    hidden: dict[str, Output] = field(default_factory=dict)
+    """Columns that are not in ``*``."""
     value: Sql | None = None
     """What the range variable itself is; a table's has no value here."""
     implicit: bool = False
     """The range variable was not written: columns come before it."""
     opaque: bool = False
     """An element whose type is not known may have fields of any name."""
+
+    def named(self, lower: str) -> Output | None:
+        """The column of this name."""
+        return self.columns.get(lower) or self.hidden.get(lower)
 
 
 @dataclass(slots=True)
@@ -65,10 +71,10 @@ class Scope:
     def column(self, name: str) -> Sql | None:
         """The column *name* of this scope alone."""
         lower = name.lower()
-        found = [source.columns[lower] for source in self.sources if lower in source.columns]
+        found = [source.named(lower) for source in self.sources if source.named(lower) is not None]
         if len(found) > 1 and lower not in self.merged:
             raise invalid_query(f"Column name {name} is ambiguous")
-        if found:
+        if found and found[0] is not None:
             return found[0].value
         if any(source.opaque for source in self.sources) and not self.variable(name):
             raise invalid_query(
@@ -110,7 +116,7 @@ def _through(source: Source, head: str, rest: Sequence[str]) -> Sql:
         return member(source.value, rest)
     if not rest:
         raise invalid_query(f"a whole row ({head}) as a value is not supported by the embedded BigQuery")
-    column = source.columns.get(rest[0].lower())
+    column = source.named(rest[0].lower())
     if column is None:
         raise invalid_query(f"Name {rest[0]} not found inside {head}")
     return member(column.value, rest[1:])

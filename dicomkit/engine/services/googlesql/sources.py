@@ -19,7 +19,7 @@ from dicomkit.engine.services.googlesql.scope import Output, Scope, Source
 from dicomkit.engine.services.googlesql.types import Sql
 from dicomkit.engine.services.googlesql.writer import Writer
 
-__all__ = ["write_from"]
+__all__ = ["write_from", "write_item"]
 
 
 def write_from(w: Writer, node: exp.Select, scope: Scope) -> str:
@@ -43,6 +43,11 @@ def write_from(w: Writer, node: exp.Select, scope: Scope) -> str:
     return f" FROM {text}"
 
 
+def write_item(w: Writer, node: exp.Expr, scope: Scope) -> str:
+    """A table or a subquery that stands alone, as after USING of a MERGE; its source goes into *scope*."""
+    return _item(w, node, scope)[0]
+
+
 def _first(w: Writer, node: exp.Expr, scope: Scope) -> tuple[str, str | None]:
     if not isinstance(node, exp.Unnest):
         return _item(w, node, scope)
@@ -55,6 +60,7 @@ def _first(w: Writer, node: exp.Expr, scope: Scope) -> tuple[str, str | None]:
 def _item(w: Writer, node: exp.Expr, scope: Scope) -> tuple[str, str]:
     """A table or a subquery: its text, and its internal alias."""
     alias = w.alias("s")
+    hidden: dict[str, Output] = {}
     if isinstance(node, exp.Table):
         only(node, "this", "db", "catalog", "alias", "joins", "pivots")
         name, written = _names(node), node.alias
@@ -67,10 +73,10 @@ def _item(w: Writer, node: exp.Expr, scope: Scope) -> tuple[str, str]:
             w.tables[table.key] = table
             text = table.sql
             columns = {column.lower(): _reference(alias, column, Sql("", kind)) for column, kind in table.columns}
+            hidden = {column.lower(): _reference(alias, column, Sql("", kind)) for column, kind in table.hidden}
         # In one pair of back-ticks the last name of the path is the range variable.
-        return _named(
-            w, node, f"{text} AS {alias}", alias, Source(written or name[-1].rsplit(".", 1)[-1], columns), scope
-        )
+        source = Source(written or name[-1].rsplit(".", 1)[-1], columns, hidden)
+        return _named(w, node, f"{text} AS {alias}", alias, source, scope)
     if isinstance(node, exp.Subquery):
         only(node, "this", "alias", "joins", "with_", "pivots")
         # A subquery in FROM sees the query around, not its neighbours.

@@ -13,12 +13,12 @@ from dicomkit.engine.services.googlesql.aggregates import AGGREGATES
 from dicomkit.engine.services.googlesql.dates import DATE_FUNCTIONS, SAFE_DATE_FUNCTIONS
 from dicomkit.engine.services.googlesql.expressions import EXPRESSIONS
 from dicomkit.engine.services.googlesql.functions import FUNCTIONS, SAFE_FUNCTIONS
-from dicomkit.engine.services.googlesql.parser import number_positional, parse
+from dicomkit.engine.services.googlesql.parser import POSITIONAL, parse
 from dicomkit.engine.services.googlesql.scope import Scope
 from dicomkit.engine.services.googlesql.select import write_query
 from dicomkit.engine.services.googlesql.writer import Parameter, PhysicalTable, Writer
 
-__all__ = ["Translation", "supported_functions", "translate"]
+__all__ = ["Translation", "new_writer", "supported_functions", "translate"]
 
 _ALL = {**FUNCTIONS, **DATE_FUNCTIONS, **AGGREGATES}
 _SAFE = {**SAFE_FUNCTIONS, **SAFE_DATE_FUNCTIONS}
@@ -36,7 +36,7 @@ class Translation:
 
 
 def translate(
-    sql: str,
+    query: str | exp.Expr,
     find_table: Callable[[Sequence[str]], PhysicalTable],
     parameters: Mapping[str, Parameter] | Sequence[Parameter] = (),
 ) -> Translation:
@@ -44,8 +44,8 @@ def translate(
 
     Parameters
     ----------
-    sql
-        One query in GoogleSQL.
+    query
+        One query in GoogleSQL, or what :func:`.parser.parse` made of it.
     find_table
         Table of a path of one to three names, or more where a name has dots; raises ``NotFound``.
     parameters
@@ -57,11 +57,8 @@ def translate(
         With the reason ``invalidQuery``: an error of syntax or of names and types, or something that BigQuery has and
         the embedded engine does not; the message names it.
     """
-    if not isinstance(parameters, Mapping):
-        sql = number_positional(sql)
-        parameters = {f"__dk_{number}": parameter for number, parameter in enumerate(parameters, 1)}
-    tree = parse(sql)
-    writer = Writer(find_table, parameters, EXPRESSIONS, _ALL, _SAFE, write_query)
+    tree = parse(query) if isinstance(query, str) else query
+    writer = new_writer(find_table, parameters)
     try:
         text, outputs = writer.query(tree, Scope())
         star = any(True for _ in tree.find_all(exp.Star))
@@ -73,6 +70,15 @@ def translate(
         raise invalid_query(f"Duplicate column names in the result are not supported. Found duplicate(s): {twice}")
     named = None if star else frozenset(part.name.lower() for part in tree.find_all(exp.Identifier))
     return Translation(text, writer.values, [(table, named) for table in writer.tables.values()])
+
+
+def new_writer(
+    find_table: Callable[[Sequence[str]], PhysicalTable], parameters: Mapping[str, Parameter] | Sequence[Parameter] = ()
+) -> Writer:
+    """A writer for one statement that knows everything that can be written."""
+    if not isinstance(parameters, Mapping):
+        parameters = {f"{POSITIONAL}{number}": parameter for number, parameter in enumerate(parameters, 1)}
+    return Writer(find_table, parameters, EXPRESSIONS, _ALL, _SAFE, write_query)
 
 
 def supported_functions() -> list[str]:

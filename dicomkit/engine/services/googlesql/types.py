@@ -27,6 +27,7 @@ __all__ = [
     "check_numeric",
     "check_text",
     "from_field",
+    "scalar_name",
     "text_literal",
 ]
 
@@ -85,6 +86,8 @@ _CAST_KINDS = {
     exp.DType.TIMESTAMPTZ: "TIMESTAMP",
 }
 
+_COLUMN_KINDS = {**_CAST_KINDS, exp.DType.VARBINARY: "BYTES", exp.DType.BINARY: "BYTES", exp.DType.JSON: "JSON"}
+
 
 def from_field(field: Mapping[str, Any]) -> Type:
     """The type of a column, from ``TableFieldSchema``."""
@@ -99,6 +102,14 @@ def text_literal(text: str) -> str:
     if "\0" in text:
         raise not_supported("a text literal with a NUL character")
     return "'" + text.replace("'", "''") + "'"
+
+
+def scalar_name(kind: exp.DataType) -> str:
+    """The type of a column in DDL, in the spelling of the REST API."""
+    name = _COLUMN_KINDS.get(kind.this) if isinstance(kind.this, exp.DType) and not kind.expressions else None
+    if name is None:
+        raise not_supported(f"a column of the type {kind.sql('bigquery')[:60]}")
+    return name
 
 
 def cast_name(to: exp.DataType) -> Type:

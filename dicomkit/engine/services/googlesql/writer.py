@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from sqlglot import exp
 
 from dicomkit.engine.services.bigquery_errors import invalid_query, not_supported
-from dicomkit.engine.services.googlesql.parser import what
+from dicomkit.engine.services.googlesql.parser import POSITIONAL, what
 from dicomkit.engine.services.googlesql.scope import Output, Scope
 from dicomkit.engine.services.googlesql.types import Sql, Type
 
@@ -29,6 +29,8 @@ class PhysicalTable:
     """Its name in DuckDB, ready for SQL."""
     columns: Sequence[tuple[str, Type]]
     """Names as declared, and types, in order."""
+    hidden: Sequence[tuple[str, Type]] = ()
+    """Columns that are there when they are named and not in ``*``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class Writer:
         """A query parameter."""
         parameter = self.parameters.get(name.lower())
         if parameter is None:
-            wanted = "?" if name.startswith("__dk_") else name[:80]
+            wanted = "?" if name.startswith(POSITIONAL) else name[:80]
             raise invalid_query(f"Query parameter '{wanted}' not found")
         if name.lower() not in self._bound:
             self.values.append(parameter.value)
