@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydicom.charset import decode_bytes
-
 __all__ = ["DEFAULT", "Charset", "UnknownCharacterSet", "charset_for"]
 
 Charset = str | tuple[str, ...]
@@ -42,12 +40,35 @@ _EXTENDED |= {
     "ISO 2022 IR 87": "iso2022_jp",
     "ISO 2022 IR 159": "iso2022_jp_2",
     "ISO 2022 IR 149": "euc_kr",
-    "ISO 2022 IR 58": "iso_ir_58",
+    "ISO 2022 IR 58": "gb2312",
 }
+_ESCAPES: dict[bytes, str] = {
+    b"(B": "iso8859_1",  # ASCII
+    b"(J": "shift_jis",  # its Latin half, which is that of JIS X 0201
+    b")I": "shift_jis",  # its katakana
+    b"-A": "iso8859_1",
+    b"-B": "iso8859_2",
+    b"-C": "iso8859_3",
+    b"-D": "iso8859_4",
+    b"-L": "iso8859_5",
+    b"-G": "iso8859_6",
+    b"-F": "iso8859_7",
+    b"-H": "iso8859_8",
+    b"-M": "iso8859_9",
+    b"-b": "iso8859_15",
+    b"-T": "iso_ir_166",
+    b"$B": "iso2022_jp",
+    b"$(D": "iso2022_jp_2",
+    b"$)C": "euc_kr",
+    b"$)A": "gb2312",
+}
+"""What follows an ESC, and the codec that reads from there on (PS3.3 tables C.12-3 and C.12-4)."""
+_READS_ESCAPES = frozenset({"iso2022_jp", "iso2022_jp_2"})
 _ALONE = frozenset({"utf_8", "gb18030", "gbk"})
 
 # PS3.5 section 6.1.2.5.3: these characters switch back to the first character set.
 TEXT_DELIMITERS = frozenset({0x0D, 0x0A, 0x09, 0x0C})
+VALUE_DELIMITERS = TEXT_DELIMITERS | {0x5C}
 NAME_DELIMITERS = frozenset({0x5E, 0x3D})
 
 
@@ -106,7 +127,19 @@ def decode(raw: bytes, charset: Charset, delimiters: frozenset[int] = TEXT_DELIM
         return raw.decode(charset, "replace")
     if b"\x1b" not in raw:
         return raw.decode(charset[0], "replace")
-    try:
-        return decode_bytes(raw, charset, set(delimiters))
-    except (LookupError, ValueError):
-        return raw.decode(charset[0], "replace")
+    first, *rest = raw.split(b"\x1b")
+    return first.decode(charset[0], "replace") + "".join(_escaped(piece, charset, delimiters) for piece in rest)
+
+
+def _escaped(piece: bytes, charset: tuple[str, ...], delimiters: frozenset[int]) -> str:
+    """Text after an ESC (PS3.5 section 6.1.2.5)."""
+    size = 3 if piece[:2] in (b"$(", b"$)") else 2
+    codec = _ESCAPES.get(piece[:size], "")
+    if codec not in charset and codec != DEFAULT:
+        # No escape sequence, or one that (0008,0005) does not announce.
+        return (b"\x1b" + piece).decode(charset[0], "replace")
+    if codec in _READS_ESCAPES:
+        return (b"\x1b" + piece).decode(codec, "replace")
+    text = piece[size:]
+    end = next((at for at, byte in enumerate(text) if byte in delimiters), len(text))
+    return text[:end].decode(codec, "replace") + text[end:].decode(charset[0], "replace")

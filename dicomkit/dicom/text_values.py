@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from dicomkit.dicom.charset import NAME_DELIMITERS, TEXT_DELIMITERS, Charset, UnknownCharacterSet, charset_for, decode
+from dicomkit.dicom.charset import (
+    NAME_DELIMITERS,
+    TEXT_DELIMITERS,
+    VALUE_DELIMITERS,
+    Charset,
+    UnknownCharacterSet,
+    charset_for,
+    decode,
+)
 from dicomkit.dicom.json_model import Element
 from dicomkit.errors import DicomFormatError
 
@@ -43,7 +51,7 @@ def foreign_text(raw: bytes, vr: str, kind: int, charset: Charset, most: int, st
             for one in raw.split(b"\\", most)
         ]
         return {"vr": vr, "Value": names} if names != [None] else {"vr": vr}
-    text = decode(raw, charset, TEXT_DELIMITERS)
+    text = decode(raw, charset, VALUE_DELIMITERS if kind == 3 else TEXT_DELIMITERS)
     text = text.rstrip(PADDING) if kind >= 4 else text.strip(PADDING)
     if not text:
         return {"vr": vr}
