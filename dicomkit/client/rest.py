@@ -268,6 +268,8 @@ class Rest:
         try:
             with io.BufferedReader(cast(io.RawIOBase, response.raw), 1 << 18) as file:
                 yield file
+        except ApiError:  # some of which are of the operating system's kinds, too
+            raise
         except (urllib3.exceptions.HTTPError, OSError, DicomFormatError) as error:
             raise self._cut(response, error) from error
 
