@@ -107,7 +107,8 @@ def test_merge_inserts_updates_and_deletes_at_once(filled: bigquery.Client) -> N
         (f"INSERT `{NAME}` (Codes) VALUES ([STRUCT(1 AS other)])", "which cannot be inserted into column Codes"),
         (f"UPDATE `{NAME}` t SET Number = s.n FROM UNNEST([1, 2]) AS n, (SELECT 'a' u, n) s WHERE t.UID = s.u", "n"),
         (
-            f"UPDATE `{NAME}` t SET Number = s.n FROM (SELECT 'a' AS u, 1 AS n UNION ALL SELECT 'a', 2) s WHERE t.UID = s.u",
+            f"UPDATE `{NAME}` t SET Number = s.n FROM (SELECT 'a' AS u, 1 AS n UNION ALL SELECT 'a', 2) s "
+            "WHERE t.UID = s.u",
             "must match at most one source row",
         ),
         (
