@@ -46,8 +46,14 @@ _OF_EVERY_LEVEL = _DEFAULT["study"] & _DEFAULT["series"] & _DEFAULT["instance"] 
 
 Counts = Mapping[bytes, Callable[[tuple[Any, ...]], bytes]]
 
+
+def _modalities(row: tuple[Any, ...]) -> bytes:
+    modalities = StudyRow(*row).modalities
+    return b'{"vr":"CS","Value":%s}' % orjson.dumps(modalities.split(",")) if modalities else b'{"vr":"CS"}'
+
+
 _STUDY_COUNTS: Counts = {
-    b"00080061": lambda row: b'{"vr":"CS","Value":%s}' % orjson.dumps(StudyRow(*row).modalities.split(",")),
+    b"00080061": _modalities,
     b"00201206": lambda row: b'{"vr":"IS","Value":[%d]}' % StudyRow(*row).series_count,
     b"00201208": lambda row: b'{"vr":"IS","Value":[%d]}' % StudyRow(*row).instance_count,
 }

@@ -228,6 +228,13 @@ def test_counts_come_when_they_are_asked_for(http: Client) -> None:
         assert query == "studies" or value(item, "NumberOfSeriesRelatedInstances") == 3
 
 
+def test_a_study_whose_series_name_no_modality_has_none(http: Client) -> None:
+    """An empty element (PS3.18 section F.2.5), and no value that is an empty text."""
+    assert store(http, instance(study="1.2.9", Modality=None)).status_code == 200
+    (study,) = search(http, "studies?StudyInstanceUID=1.2.9")
+    assert study[tag_of("ModalitiesInStudy")] == {"vr": "CS"}
+
+
 def test_counts_after_deletes(http: Client) -> None:
     """Deleting an instance, then the rest of its series, then the study."""
     http.delete(f"{WEB}/studies/{A}/series/{A}.1/instances/{A}.1.1")
