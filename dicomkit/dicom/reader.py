@@ -117,7 +117,10 @@ def read_part10(buffer: Buffer, limits: Limits = _LIMITS, *, require_uids: bool 
     elements = walk.elements
     if encoding is BIG and not syntax:
         syntax = EXPLICIT_BIG
-    meta.pop("00020001", None)  # the service does not show the version of the file meta information either
+    for value in meta_walk.bulk:
+        # The version of the file meta information, which the service does not show either, and private information:
+        # the bulk data of an instance are those of its dataset.
+        meta.pop(value.path.partition("/")[0], None)
     meta = _ascending(meta)
     if elements.pop("FFFCFFFC", None):  # trailing padding of the dataset (PS3.10 section 7.2)
         walk.bulk.pop()

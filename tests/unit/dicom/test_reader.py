@@ -127,6 +127,15 @@ def _encapsulated(dataset: Dataset, frames: list[bytes]) -> bytes:
     return out.getvalue()
 
 
+def test_bulk_data_of_the_file_meta_information_are_not_named() -> None:
+    """They would have no address: those of an instance are in its dataset."""
+    whole = raw_part10(element(0x00420011, "OB", b"ab"))
+    raw = whole[:132] + element(0x00020001, "OB", b"\0\1") + element(0x00020102, "OB", b"private!") + whole[132:]
+    part = read_part10(raw)
+    assert set(part.meta) == {"00020010"}
+    assert [value.path for value in part.bulk] == ["00420011"]
+
+
 def test_a_nested_bulk_value_is_named_by_its_path() -> None:
     """Healthcare API: ``bulkdata/{sequence}/{item index}/{tag}``."""
     dataset = ct()
