@@ -14,7 +14,7 @@ from dicomkit import errors
 from dicomkit.connect import connect
 
 if TYPE_CHECKING:
-    from dicomkit import frames
+    from dicomkit import frames, plots
     from dicomkit.client.dataset import Dataset
     from dicomkit.client.operation import Operation
     from dicomkit.client.search import Search
@@ -54,6 +54,7 @@ __all__ = [
     "connect",
     "errors",
     "frames",
+    "plots",
 ]
 
 _HOMES = {
@@ -74,8 +75,8 @@ def __getattr__(name: str) -> Any:
     """Import what is named, when it is first asked for: pandas takes longer than the command line may."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name == "frames":
-        return import_module("dicomkit.frames")
+    if name in ("frames", "plots"):
+        return import_module(f"dicomkit.{name}")
     value = getattr(import_module(_HOMES.get(name, "dicomkit.resources")), name)
     globals()[name] = value
     return value

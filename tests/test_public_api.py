@@ -16,11 +16,11 @@ from types import ModuleType
 import pytest
 
 import dicomkit
-from dicomkit import errors, frames
+from dicomkit import errors, frames, plots
 from dicomkit.client.named import NamedStore
 
 PINNED = Path(__file__).with_name("public_api.txt")
-MODULES = (dicomkit, errors, frames)
+MODULES = (dicomkit, errors, frames, plots)
 
 
 def _signature(value: object) -> str:
