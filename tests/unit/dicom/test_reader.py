@@ -20,6 +20,7 @@ from pydicom.uid import JPEGBaseline8Bit
 
 from dicomkit.dicom.reader import Limits, read_part10
 from dicomkit.errors import DicomFormatError
+from tests.damage import damaged, seeds
 
 from .instances import SYNTAXES, WHEEL, ct, element, part10, raw_part10, wheel
 
@@ -453,28 +454,13 @@ def test_damage_never_escapes_as_another_error(data: st.DataObject) -> None:
     assert isinstance(part.elements, dict)
 
 
-def damaged(rng: random.Random, raw: bytes) -> bytes:
-    """*raw* with bytes flipped, cut out, put in, and VRs exchanged."""
-    out = bytearray(raw)
-    for _ in range(rng.randint(1, 5)):
-        at, kind = rng.randrange(len(out)), rng.random()
-        if kind < 0.6:
-            out[at] = rng.randrange(256)
-        elif kind < 0.8:
-            out[at : at + rng.randint(1, 4)] = rng.randbytes(rng.randint(0, 5))
-        else:
-            out[at : at + 2] = rng.choice([b"SQ", b"PN", b"US", b"UN", b"CS", b"AT", b"OB", b"UC", b"DS", b"FD"])
-    return bytes(out)
-
-
 def test_thousands_of_damaged_files_end_in_the_one_error() -> None:
     """Structure-blind damage to every small file of the wheel, the same each time."""
     rng = random.Random(20261124)
-    seeds = [path.read_bytes() for path in sorted(WHEEL.glob("*.dcm")) if path.stat().st_size < 12_000]
-    refused = 0
+    small, refused = seeds(12_000), 0
     for _ in range(6_000):
         try:
-            read_part10(damaged(rng, rng.choice(seeds)), require_uids=False).use_numbers()
+            read_part10(damaged(rng, rng.choice(small)), require_uids=False).use_numbers()
         except DicomFormatError:
             refused += 1
     assert 1_000 < refused < 6_000
