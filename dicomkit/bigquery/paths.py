@@ -17,7 +17,7 @@ from dicomkit.bigquery.schema import Field
 from dicomkit.dicom.dictionary import nearest_keywords, parse_attribute, tag_of, vr_of
 from dicomkit.errors import InvalidArgument
 
-__all__ = ["SEPARATOR", "ColumnPath", "resolve", "tag_of_column", "vr_of_column"]
+__all__ = ["SEPARATOR", "ColumnPath", "check", "resolve", "tag_of_column", "vr_of_column"]
 
 SEPARATOR = "__"
 """Between the names of a path in the name of a column; ``Sequence__Attribute`` is the keyword of a search, too."""
@@ -26,6 +26,7 @@ MAX_PATH = 1024
 """Most characters of a path."""
 
 _DOTS = re.compile(r"\.|__")
+_PATH = re.compile(r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,16 @@ class ColumnPath:
         return tuple(n for n, each in enumerate(self.fields, 1) if is_record(each) and is_repeated(each))
 
 
+def check(*texts: str) -> None:
+    """Raise ``InvalidArgument`` for what can name no column of any table."""
+    for text in texts:
+        if not isinstance(text, str) or len(text) > MAX_PATH or not _PATH.fullmatch(text):
+            raise InvalidArgument(
+                f"a column is named by 1 to {MAX_PATH} ASCII letters, digits and underscores, with dots between names, "
+                f"as in 'RequestAttributesSequence.ScheduledProcedureStepID'; got {text!a:.80}"
+            )
+
+
 def resolve(fields: Sequence[Field], text: str) -> ColumnPath:
     """The column that *text* names.
 
@@ -63,10 +74,7 @@ def resolve(fields: Sequence[Field], text: str) -> ColumnPath:
     InvalidArgument
         It names none of *fields*; the message says what is known of the name, and what is near it.
     """
-    if not isinstance(text, str) or not text or len(text) > MAX_PATH:
-        raise InvalidArgument(
-            f"a column is named by text of 1 to {MAX_PATH} characters, as in 'Modality'; got {text!a:.80}"
-        )
+    check(text)
     whole = _find(fields, text)  # a column of an earlier step is called Sequence__Attribute already
     if whole is not None:
         return ColumnPath(fields=(whole,))

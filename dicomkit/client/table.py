@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from dicomkit.bigquery import current, flatten, private, summaries, typed
-from dicomkit.bigquery.paths import tag_of_column, vr_of_column
+from dicomkit.bigquery.paths import check, tag_of_column, vr_of_column
 from dicomkit.bigquery.relation import Relation, of_table
 from dicomkit.bigquery.schema import Field
 from dicomkit.bigquery.table_uri import TableReference
@@ -44,7 +44,7 @@ class TableRows(TableQuery):
     def flatten(
         self,
         *paths: str,
-        keep: Sequence[str] | None = None,
+        keep: str | Sequence[str] | None = None,
         branches: flatten.Branches = "aligned",
         keep_empty: bool = False,
         places: bool = False,
@@ -77,6 +77,8 @@ class TableRows(TableQuery):
         InvalidArgument
             A path leads nowhere in this table, or none leads through a sequence.
         """
+        keep = (keep,) if isinstance(keep, str) else keep
+        check(*paths, *(keep or ()))
         return self._rows(
             flatten.flatten(self._relation, paths, keep=keep, branches=branches, keep_empty=keep_empty, places=places)
         )
@@ -98,6 +100,7 @@ class TableRows(TableQuery):
             takes it), ``values``, and ``items``, how many a private sequence has: :meth:`flatten` takes its column
             ``Tag_GGGGEEEE``. Binary values are in no table.
         """
+        check(*(() if within is None else (within,)))
         return self._rows(private.private(self._relation, creator=creator, within=within))
 
     def typed(self, *attributes: str, raw: bool = True) -> TypedRows:
@@ -114,6 +117,7 @@ class TableRows(TableQuery):
         raw
             Whether what was cast is kept as it was, in ``SliceThickness_raw``.
         """
+        check(*attributes)
         return TypedRows(self._source, self._relation, attributes, raw=raw)
 
     def facets(self, *attributes: str, top: int = 20) -> TableQuery:
@@ -131,6 +135,7 @@ class TableRows(TableQuery):
         TableQuery
             Columns ``attribute``, ``value`` (missing where there is none), ``studies``, ``series``, ``instances``.
         """
+        check(*attributes)
         return TableQuery(self._source, summaries.facets(self._relation, attributes, top=top))
 
     def missing(self, *attributes: str, by: str | None = None) -> TableQuery:
@@ -150,6 +155,7 @@ class TableRows(TableQuery):
         TableQuery
             Columns ``attribute``, ``rows``, ``missing``, ``share``; before them that of *by*.
         """
+        check(*attributes, *(() if by is None else (by,)))
         return TableQuery(self._source, summaries.missing(self._relation, attributes, by=by))
 
     def describe(self, *attributes: str) -> TableQuery:
@@ -166,6 +172,7 @@ class TableRows(TableQuery):
             Columns ``attribute``, ``vr``, ``type``, ``present``, ``missing``, ``distinct``, ``min``, ``max`` (as text;
             by number for IS and DS) and ``mean``.
         """
+        check(*attributes)
         return TableQuery(self._source, summaries.describe(self._relation, attributes))
 
     def sample(self, rows: int = 10, *, seed: int = 0) -> TableRows:

@@ -118,7 +118,7 @@ class TableQuery:
         max_gb
             As for :meth:`to_frame`.
         """
-        return write_parquet(*self._statement().batches(max_gb=max_gb), path)
+        return write_parquet(lambda: self._statement().batches(max_gb=max_gb), path)
 
     def to_duckdb(
         self,
@@ -148,7 +148,7 @@ class TableQuery:
         FailedPrecondition
             The database cannot be opened for writing, as where another process has it open.
         """
-        write_duckdb(*self._statement().batches(max_gb=max_gb), target, name, replace=replace)
+        write_duckdb(lambda: self._statement().batches(max_gb=max_gb), target, name, replace=replace)
 
     def to_bigframes(self) -> Any:
         """The query as a ``bigframes.pandas.DataFrame``, which stays in BigQuery: for what outgrows one machine.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -15,19 +15,23 @@ from dicomkit.errors import AlreadyExists, FailedPrecondition
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["DuckDBTarget", "write_duckdb", "write_parquet"]
+__all__ = ["DuckDBTarget", "Read", "write_duckdb", "write_parquet"]
 
 DuckDBTarget: TypeAlias = "str | os.PathLike[str] | duckdb.DuckDBPyConnection"
 """A database file, or a connection."""
 
+Read: TypeAlias = Callable[[], tuple[Any, Iterator[Any]]]
+"""Runs a query; gives the Arrow schema and the record batches. Called when the target is known to be good."""
 
-def write_parquet(schema: Any, batches: Iterator[Any], path: str | os.PathLike[str]) -> Path:
+
+def write_parquet(read: Read, path: str | os.PathLike[str]) -> Path:
     """Write a Parquet file, and return its path; it appears, or takes the place of one, when it is whole."""
     parquet = import_module("pyarrow.parquet")  # half of its names have no types, and it comes late on purpose
     target = Path(path).expanduser()
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=".part")
     os.close(handle)
     try:
+        schema, batches = read()
         with parquet.ParquetWriter(name, schema) as writer:
             for batch in batches:
                 writer.write_batch(batch)
@@ -37,14 +41,7 @@ def write_parquet(schema: Any, batches: Iterator[Any], path: str | os.PathLike[s
     return target
 
 
-def write_duckdb(
-    schema: Any,
-    batches: Iterator[Any],
-    target: DuckDBTarget,
-    name: str,
-    *,
-    replace: bool,
-) -> None:
+def write_duckdb(read: Read, target: DuckDBTarget, name: str, *, replace: bool) -> None:
     """Write a table of DuckDB.
 
     Parameters
@@ -54,6 +51,8 @@ def write_duckdb(
 
     Raises
     ------
+    InvalidArgument
+        The name is not made of letters, digits and underscores.
     AlreadyExists
         The database has a table of this name, and *replace* is false.
     FailedPrecondition
@@ -61,24 +60,31 @@ def write_duckdb(
     """
     import duckdb
 
-    pa: Any = import_module("pyarrow")
-    table = '"' + identifier(name).strip("`") + '"'
-    rows = "dicomkit_rows"
+    table = f'"{identifier(name)[1:-1]}"'
     try:
-        connection = target if isinstance(target, duckdb.DuckDBPyConnection) else duckdb.connect(os.fspath(target))
-        try:
-            connection.register(rows, pa.RecordBatchReader.from_batches(schema, batches))
-            try:
-                create = "CREATE OR REPLACE TABLE" if replace else "CREATE TABLE"
-                connection.execute(f"{create} {table} AS SELECT * FROM {rows}")  # noqa: S608 - a checked name
-            finally:
-                connection.unregister(rows)
-        finally:
-            if connection is not target:
-                connection.close()
-    except duckdb.CatalogException:
-        raise AlreadyExists(
-            f"the database has a table {name!a:.80} already; give another name, or replace=True"
-        ) from None
-    except (duckdb.IOException, duckdb.ConnectionException) as error:
+        if isinstance(target, duckdb.DuckDBPyConnection):
+            _write(target, table, name, read, replace=replace)
+            return
+        with duckdb.connect(os.fspath(Path(target).expanduser())) as connection:
+            _write(connection, table, name, read, replace=replace)
+    except (duckdb.IOException, duckdb.ConnectionException, duckdb.InvalidInputException) as error:
         raise FailedPrecondition(f"DuckDB cannot write there: {str(error).splitlines()[0]:.300}") from None
+
+
+def _write(connection: duckdb.DuckDBPyConnection, table: str, name: str, read: Read, *, replace: bool) -> None:
+    import duckdb
+
+    pa: Any = import_module("pyarrow")
+    if not replace:
+        try:
+            connection.execute(f"SELECT 1 FROM {table} LIMIT 0")  # noqa: S608 - a checked name
+        except duckdb.CatalogException:
+            pass
+        else:
+            raise AlreadyExists(f"there is a table {name!a:.80} already; give another name, or replace=True")
+    rows = "dicomkit_rows"
+    connection.register(rows, pa.RecordBatchReader.from_batches(*read()))
+    try:
+        connection.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT * FROM {rows}")  # noqa: S608 - as above
+    finally:
+        connection.unregister(rows)
