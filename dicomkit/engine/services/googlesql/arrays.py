@@ -8,6 +8,8 @@ Source: GoogleSQL reference, "IN operators", "EXISTS operator".
 
 from __future__ import annotations
 
+import re
+
 from sqlglot import exp
 
 from dicomkit.engine.services.bigquery_errors import invalid_query, not_supported
@@ -16,7 +18,10 @@ from dicomkit.engine.services.googlesql.scope import Output, Scope, Source
 from dicomkit.engine.services.googlesql.types import BOOLEAN, INTEGER, Sql, Type, check_comparable
 from dicomkit.engine.services.googlesql.writer import Writer
 
-__all__ = ["array_of", "element_source", "exists", "in_list", "unnest_alias", "unnested"]
+__all__ = ["array_of", "element_source", "exists", "in_list", "or_null", "unnest_alias", "unnested"]
+
+_FIELD_OR_EMPTY = re.compile(r'coalesce\(([\w."]+), \[\]\)')
+"""What ``scope.member`` makes of an array inside of a record."""
 
 
 def in_list(w: Writer, node: exp.In, scope: Scope) -> Sql:
@@ -81,7 +86,13 @@ def _any(w: Writer, items: list[exp.Expr], where: exp.Expr | None, scope: Scope)
     scope.sources.append(element_source(item, array, name, f"({place} - 1)"))
     inner = _any(w, rest, where, scope)
     lambda_ = f"lambda {name}, {place}: {inner}" if item.args.get("offset") else f"lambda {name}: {inner}"
-    return f"coalesce(list_contains(list_transform({array.text}, {lambda_}), true), false)"
+    return f"coalesce(list_contains(list_transform({or_null(array)}, {lambda_}), true), false)"
+
+
+def or_null(array: Sql) -> str:
+    """The text of *array* for whom NULL and an empty array are the same: making one of the other copies all of them."""
+    missing_is_empty = _FIELD_OR_EMPTY.fullmatch(array.text)
+    return missing_is_empty[1] if missing_is_empty else array.text
 
 
 def unnested(w: Writer, node: exp.Expr, scope: Scope) -> Sql:

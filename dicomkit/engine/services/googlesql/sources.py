@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from dicomkit.engine.persistence.warehouse_types import quote
 from dicomkit.engine.services.bigquery_errors import invalid_query, not_supported
-from dicomkit.engine.services.googlesql.arrays import element_source, unnested
+from dicomkit.engine.services.googlesql.arrays import element_source, or_null, unnested
 from dicomkit.engine.services.googlesql.parser import only, what
 from dicomkit.engine.services.googlesql.pivot import pivoted
 from dicomkit.engine.services.googlesql.scope import Output, Scope, Source
@@ -180,11 +180,13 @@ def _elements(w: Writer, node: exp.Expr, scope: Scope, alias: str, *, left: bool
     """The SELECT list that takes an array apart, and the source that it is."""
     array = unnested(w, node, scope)
     element, place = w.alias("u"), w.alias("o")
-    items, places = array.text, f"range(len({array.text}))"
+    # Of NULL there are no elements either.
+    bare = or_null(array)
+    items, places = bare, f"range(len({bare}))"
     if left:
         # A row without elements stays, with NULL for the element.
-        items = f"CASE WHEN len({array.text}) > 0 THEN {array.text} ELSE [NULL] END"
-        places = f"CASE WHEN len({array.text}) > 0 THEN {places} ELSE [NULL] END"
+        items = f"CASE WHEN len({bare}) > 0 THEN {bare} ELSE [NULL] END"
+        places = f"CASE WHEN len({bare}) > 0 THEN {places} ELSE [NULL] END"
     columns = f"unnest({items}) AS {element}"
     if node.args.get("offset"):
         columns += f", unnest({places}) AS {place}"
