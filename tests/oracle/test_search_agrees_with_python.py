@@ -126,7 +126,7 @@ def matches(pattern: str, value: str, *, is_name: bool) -> bool:
         value = value.rstrip("^ ")
         pattern, value = (fold(pattern), fold(value)) if is_wild else (pattern.rstrip("=^ "), value)
     if value == "":
-        return False
+        return is_wild and set(pattern) == {"*"}  # when marks alone were left out
     pieces = (
         [".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern] if is_wild else [re.escape(pattern)]
     )
