@@ -124,9 +124,10 @@ def matches(pattern: str, value: str, *, is_name: bool) -> bool:
     if is_name:
         # Trailing delimiters mean nothing (PS3.5 section 6.2.1).
         value = value.rstrip("^ ")
-        pattern, value = (fold(pattern), fold(value)) if is_wild else (pattern.rstrip("=^ "), value)
     if value == "":
-        return is_wild and set(pattern) == {"*"}  # when marks alone were left out
+        return False
+    if is_name:
+        pattern, value = (fold(pattern), fold(value)) if is_wild else (pattern.rstrip("=^ "), value)
     pieces = (
         [".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern] if is_wild else [re.escape(pattern)]
     )
