@@ -6,9 +6,7 @@ stream calls it directly; there is no second way into a table.
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -25,7 +23,7 @@ from dicomkit.engine.services.bigquery_job import Job
 from dicomkit.engine.services.bigquery_jobs import Jobs
 from dicomkit.engine.services.bigquery_load import LoadOutcome, Loads
 from dicomkit.engine.services.bigquery_load_job import LoadJobs
-from dicomkit.engine.services.bigquery_load_options import JSON, PARQUET, LoadOptions
+from dicomkit.engine.services.bigquery_load_options import JSON, LoadOptions
 from dicomkit.engine.services.bigquery_load_text import Opener
 from dicomkit.engine.services.bigquery_pages import Page, query_page, table_page
 from dicomkit.engine.services.bigquery_query import Queries
@@ -116,57 +114,6 @@ class BigQueryService:
         For a caller that is nearly always right: what is wrong with which row, :meth:`insert_all` tells.
         """
         return self._streaming.insert_whole(reference, lines, insert_ids)
-
-    def load_lines(
-        self,
-        reference: TableReference,
-        lines_or_parquet: Iterable[bytes] | Path,
-        disposition: str = "WRITE_APPEND",
-        schema: Sequence[Field] | None = None,
-    ) -> LoadOutcome:
-        """Load rows in one transaction, as a load job does, and wait for it.
-
-        Parameters
-        ----------
-        lines_or_parquet
-            JSON objects, one each, without a line feed in them, which are spooled beside the warehouse; or the path
-            of a Parquet file, which is left where it is.
-        disposition
-            ``WRITE_APPEND``, ``WRITE_EMPTY`` or ``WRITE_TRUNCATE``.
-        schema
-            Of the table, made or widened by it; a table that is there needs none.
-
-        Raises
-        ------
-        ApiError
-            As a load job would end with; nothing was loaded.
-        """
-        parquet = isinstance(lines_or_parquet, Path)
-        load: dict[str, Any] = {
-            "destinationTable": {
-                "projectId": reference.project,
-                "datasetId": reference.dataset,
-                "tableId": reference.table,
-            },
-            "sourceFormat": PARQUET if parquet else JSON,
-            "writeDisposition": disposition,
-            "parquetOptions": {"enableListInference": True},
-            "schemaUpdateOptions": ["ALLOW_FIELD_ADDITION"] if schema and disposition == "WRITE_APPEND" else [],
-        }
-        options = LoadOptions.from_api(load | ({"schema": {"fields": list(schema)}} if schema else {}))
-        outcome = LoadOutcome()
-        if isinstance(lines_or_parquet, Path):
-            path = lines_or_parquet
-            outcome.input_bytes = path.stat().st_size
-            self._loads.run(options, lambda: path.open("rb"), outcome)
-            return outcome
-        with tempfile.NamedTemporaryFile(dir=self._warehouse.path.parent, suffix=".load") as spool:
-            for line in lines_or_parquet:
-                spool.write(line + b"\n")
-            spool.flush()
-            outcome.input_bytes = spool.tell()
-            self._loads.run(options, lambda: Path(spool.name).open("rb"), outcome)
-        return outcome
 
     def load_spool(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 import time
@@ -476,7 +477,8 @@ def test_a_table_that_was_filled_meanwhile_ends_an_export_that_goes_on(tmp_path:
             closing.join()
             engine.bigquery.ensure_dataset("local", "imaging")
             fields = [{"name": "Modality", "type": "STRING", "mode": "NULLABLE"}]
-            engine.bigquery.load_lines(TABLE_REFERENCE, [b'{"Modality":"CT"}'], schema=fields)
+            row = b'{"Modality":"CT"}'
+            engine.bigquery.load_spool(TABLE_REFERENCE, lambda: io.BytesIO(row), "WRITE_APPEND", fields, name="other")
     with Engine(tmp_path / "home") as engine:
         done = ended(Client(engine), operation)
         assert done["error"]["code"] == 6
