@@ -10,7 +10,8 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle, islice
 from typing import Any
@@ -22,6 +23,8 @@ __all__ = ["Worker", "working"]
 
 BATCH = 100
 """Instances of one request of the upload."""
+READY = 40
+"""Requests that are made beforehand."""
 
 
 class Worker:
@@ -85,28 +88,46 @@ def working(kind: str, **what: Any) -> Iterator[Worker]:
         process.communicate()
 
 
-def _uploads(what: dict[str, Any]) -> Iterator[None]:
-    session = plain_session(what["token"])
-    instances = corpus.instances(1_000_000, seed=977)
-    while True:
-        stow(session, what["web"], [item.data for item in islice(instances, BATCH)])
-        yield
+class _Uploads:
+    """An upload: batch after batch that the store has not had."""
+
+    def __init__(self, what: dict[str, Any]) -> None:
+        self._web = what["web"]
+        self._session = plain_session(what["token"])
+        self._instances = corpus.instances(1_000_000, seed=977)
+        self._ready: deque[list[bytes]] = deque()
+
+    def prepare(self) -> None:
+        """Make instances while nothing is measured: those of a real upload exist, too."""
+        while len(self._ready) < READY:
+            self._ready.append(self._batch())
+
+    def _batch(self) -> list[bytes]:
+        return [item.data for item in islice(self._instances, BATCH)]
+
+    def __call__(self) -> None:
+        stow(self._session, self._web, self._ready.popleft() if self._ready else self._batch())
 
 
-def _renderings(what: dict[str, Any]) -> Iterator[None]:
-    session = plain_session(what["token"])
-    for path in cycle(what["paths"]):
-        answer = session.get(f"{what['web']}/{path}/rendered", headers={"Accept": "image/jpeg"}, timeout=300)
-        answer.raise_for_status()
-        yield
+class _Renderings:
+    """A loop of rendered instances."""
 
+    def __init__(self, what: dict[str, Any]) -> None:
+        self._urls = cycle(f"{what['web']}/{path}/rendered" for path in what["paths"])
+        self._session = plain_session(what["token"])
 
-_KINDS: dict[str, Callable[[dict[str, Any]], Iterator[None]]] = {"upload": _uploads, "render": _renderings}
+    def prepare(self) -> None:
+        """Nothing has to be made."""
+
+    def __call__(self) -> None:
+        self._session.get(next(self._urls), headers={"Accept": "image/jpeg"}, timeout=300).raise_for_status()
 
 
 def _main(kind: str) -> None:
-    requests = _KINDS[kind](json.loads(sys.stdin.readline()))
-    next(requests)  # imports and caches are not what is to run beside
+    what = json.loads(sys.stdin.readline())
+    request: _Uploads | _Renderings = _Uploads(what) if kind == "upload" else _Renderings(what)
+    request()  # imports and caches are not what is to run beside
+    request.prepare()
     print("ready", flush=True)
     may_stop = threading.Event()
 
@@ -119,8 +140,9 @@ def _main(kind: str) -> None:
         threading.Thread(target=await_stop, daemon=True).start()
         done = 0
         while not may_stop.is_set():
-            next(requests)
+            request()
             done += 1
+        request.prepare()
         print(done, flush=True)
 
 

@@ -36,6 +36,9 @@ BOOTSTRAP = (
 The module's name follows it; the first line of the input is ``[sys.path, memory limit, most bytes of a message]``.
 """
 
+NICENESS = 10
+"""How much these processes step back behind others: those who search do not wait for pictures."""
+
 ORPHAN_S = 600
 """How long one request may take when nobody is left to end the process before; the system ends it then."""
 
@@ -45,6 +48,8 @@ OUT_OF_MEMORY = 77
 
 def main(module: str, memory_bytes: int, most_bytes: int) -> None:
     """Say that all is ready, and answer requests until the input ends."""
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(NICENESS)
     requests = sys.stdin.buffer
     # Whatever a library prints must not get into the answers.
     answers = os.fdopen(os.dup(1), "wb", buffering=1 << 16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import secrets
@@ -22,9 +23,13 @@ from dicomkit.server.principals import Tokens, check_token, read_principals
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
-__all__ = ["serve"]
+__all__ = ["for_many_threads", "serve"]
 
 _log = logging.getLogger(__name__)
+
+SWITCH_S = 0.0002
+"""How long a thread waits for Python while another one computes. By default it is 5 ms, and a search beside an upload
+waits several times: at each call of SQLite or of the socket it lets Python go."""
 
 
 def serve(
@@ -97,7 +102,7 @@ def serve(
             ready=engine.home.catalog.exists,
         )
         engine.home.advertise(server.url)
-        with _until_told(server):
+        with _until_told(server), for_many_threads():
             say(f"dicomkit serves {str(engine.home.path)!r} at {server.url}")
             if not names.is_loopback:
                 say("Warning: other machines can reach it, and HTTP is not encrypted; put a proxy with TLS in front.")
@@ -113,6 +118,23 @@ def serve(
 def _shown(token: str, *, is_made: bool) -> str:
     """What is printed for a token: one that was given is known to who gave it, and stays out of logs."""
     return f'"{token}"' if is_made else "..."
+
+
+@contextmanager
+def for_many_threads() -> Iterator[None]:
+    """No request waits long for another one that computes, nor for Python's collector to look at all there is.
+
+    What is there at the start stays, and so need not be looked at: that alone took 30 ms at a time.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        sys.setswitchinterval(before)
 
 
 @contextmanager

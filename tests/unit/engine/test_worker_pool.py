@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -51,6 +52,15 @@ def test_each_gets_the_first_block_and_then_its_requests(made: WorkerPool) -> No
     answers = [result_of(future, lambda: None) for future in futures]
     assert [answer for answer, _ in answers] == [{"request": {"n": n}} for n in range(6)]
     assert [len(block) for _, (block,) in answers] == [7 + size for size in sizes]
+
+
+@pytest.mark.skipif(not hasattr(os, "nice"), reason="the system has no niceness")
+def test_others_go_first(made: WorkerPool) -> None:
+    """On a machine with more to do than cores, whoever searches does not wait for pictures."""
+    made.call({"n": 0}, [b""])
+    own = psutil.Process()
+    (child,) = own.children()
+    assert child.nice() == min(19, own.nice() + 10)
 
 
 @pytest.mark.parametrize(

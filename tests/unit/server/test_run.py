@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -20,6 +21,7 @@ import requests
 import dicomkit as dk
 from dicomkit.engine import Engine
 from dicomkit.errors import InvalidArgument
+from dicomkit.server.run import for_many_threads
 from tests.contract.instances import ct_slice, part10
 from tests.process import TOKEN, serve
 
@@ -77,6 +79,16 @@ def test_ready_line_connects(tmp_path: Path) -> None:
             assert "healthcare.projects.locations.datasets.dicomStores.storeInstances 200 " in log
             assert "1.2.826" not in log
     assert len(seen) == 2
+
+
+def test_threads_take_turns_quickly_while_a_home_is_served() -> None:
+    """A request gets its turn beside one that computes; whoever runs a server in a program of his own gets his back."""
+    before = sys.getswitchinterval()
+    with for_many_threads():
+        assert sys.getswitchinterval() < before / 10
+        assert gc.get_freeze_count()
+    assert sys.getswitchinterval() == before
+    assert not gc.get_freeze_count()
 
 
 def test_given_token_is_not_printed(tmp_path: Path) -> None:
