@@ -108,7 +108,6 @@ class Image:
             )
         self.file = (buffer, start, end)
         pos = _after_preamble(buffer, start, end)
-        self.preamble = buffer[start : start + 128] if pos - start == 132 else bytes(128)
         meta_end = _meta_end(buffer, pos, end)
         meta_implicit = meta_end > pos and buffer[pos + 4 : pos + 6] not in VRS
         self.meta = Elements(buffer, pos, meta_end, implicit=meta_implicit, encoding=LITTLE)

@@ -129,7 +129,11 @@ def transcode_image(image: Image, target: str) -> bytearray | bytes:
 
 
 def _head(image: Image, target: str) -> bytearray:
-    """Preamble and file meta information."""
+    """An empty preamble, and file meta information.
+
+    A preamble makes a file one of another format as well, a TIFF by its offsets or a program by its first bytes
+    (PS3.10 section 7.1): neither is true of a file that was made anew.
+    """
     replace: dict[str, Replacement | None] = {"00020010": Replacement("UI", _even(target.encode("ascii"), b"\0"))}
     if "00020001" not in image.meta:
         replace["00020001"] = Replacement("OB", b"\0\1")
@@ -142,7 +146,7 @@ def _head(image: Image, target: str) -> bytearray:
     meta = bytearray()
     write_dataset(meta, image.meta, implicit=False, replace=replace)
     length = header("00020000", "UL", 4, implicit=False) + struct.pack("<I", len(meta))
-    return bytearray(image.preamble + b"DICM" + length) + meta
+    return bytearray(bytes(128) + b"DICM" + length) + meta
 
 
 def _new_pixels(image: Image, target: str) -> dict[str, Replacement | None]:
