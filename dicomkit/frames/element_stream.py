@@ -81,7 +81,7 @@ def extend_from_stream(
     except StopIteration:
         raise DicomFormatError("the stream of results ends before its last record batch") from None
     except OSError as error:
-        if error.errno is not None:  # the file's own
+        if type(error) is not OSError or error.errno is not None:  # the file's own
             raise
         raise DicomFormatError("the stream of results cannot be read, or ends in the middle") from error
     except (pa.ArrowException, MemoryError, orjson.JSONDecodeError) as error:
