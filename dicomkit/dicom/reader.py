@@ -251,7 +251,7 @@ _IMAGE_CLASSES: frozenset[str] = frozenset(
 
 
 def _check_identity(part: Part10) -> None:
-    if part.sop_instance_uid == "" and _DIRECTORY_RECORDS in part.elements:
+    if part.study_instance_uid == "" and _DIRECTORY_RECORDS in part.elements:
         raise DicomFormatError(
             "this is a DICOMDIR: an index of files, with no instance of its own", tag=_DIRECTORY_RECORDS
         )
