@@ -21,7 +21,7 @@ from bench.measure import ALLOWED, Row, on_cores
 from bench.served import serving
 from bench.wire import plain_session, stow
 
-__all__ = ["run"]
+__all__ = ["percentile", "run"]
 
 CALLS = 400
 """Calls of each kind in one stretch."""
@@ -59,7 +59,8 @@ def _busy(
     return times, done
 
 
-def _percentile(times: list[float], percent: int) -> float:
+def percentile(times: list[float], percent: int) -> float:
+    """The one of *times*, which ascend, that *percent* of them do not exceed."""
     return times[min(len(times) - 1, len(times) * percent // 100)]
 
 
@@ -104,8 +105,8 @@ def run(*, repeat: int, quick: bool) -> Iterator[Row]:
     )
     for kind in urls:
         for percent, target in ((50, ""), (99, TARGET)):
-            calm = [_percentile(times[kind], percent) for times in quiet]
-            loaded = [_percentile(times[kind], percent) for times in busy]
+            calm = [percentile(times[kind], percent) for times in quiet]
+            loaded = [percentile(times[kind], percent) for times in busy]
             yield Row(
                 what=f"latency over HTTP, {kind}, p{percent} of {calls} calls: {load}",
                 ours=f"{statistics.median(loaded):.2f} ms",

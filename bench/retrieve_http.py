@@ -25,7 +25,7 @@ from bench.measure import Row, alternate, cores_for_http, on_cores
 from bench.served import serving
 from bench.wire import plain_session, stow
 
-__all__ = ["run"]
+__all__ = ["digests", "run"]
 
 ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 TARGET = ">= 0.8"
@@ -74,7 +74,7 @@ class _Source:
             connection.close()
 
 
-def _digests(content_type: str, body: bytes) -> list[str]:
+def digests(content_type: str, body: bytes) -> list[str]:
     """SHA-256 of each instance in a multipart answer, sorted."""
     found = re.search(r'boundary="?([^";]+)', content_type)
     if found is None:
@@ -140,7 +140,7 @@ def run(*, repeat: int, quick: bool) -> Iterator[Row]:
             "ours": partial(_rate, ours),
             "each hash made": partial(_first_rate, ours, folder / "home" / "blobs"),
         }
-        if _digests(content_type, body) != expected:
+        if digests(content_type, body) != expected:
             raise AssertionError("what dicomkit sends is not what was stored")
         if peer is not None:
             (peer.files / "series").write_bytes(body)
@@ -151,7 +151,7 @@ def run(*, repeat: int, quick: bool) -> Iterator[Row]:
         del body
         if other is not None:
             from_orthanc = _Source(f"{other.web}/{path}", {"Accept": ACCEPT})
-            if _digests(*from_orthanc.whole()) != expected:
+            if digests(*from_orthanc.whole()) != expected:
                 raise AssertionError("what Orthanc sends is not what was stored")
             candidates["orthanc"] = partial(_rate, from_orthanc)
         found = alternate(candidates, repeat)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import shutil
 from io import BytesIO
+from pathlib import Path
 
 import pydicom
 import pytest
 
-from bench import corpus
-from bench.measure import Row, alternate, table
+from bench import corpus, nginx, retrieve_http
+from bench.beside import working
+from bench.latency import percentile
+from bench.measure import Row, alternate, cores_for_http, on_cores, table
+from bench.served import serving
+from bench.wire import plain_session, stow
+from dicomkit.dicom.multipart_writer import Writer
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +96,76 @@ def test_order_alternates() -> None:
     found = alternate({"a": lambda: note("a"), "b": lambda: note("b")}, 3)
     assert "".join(calls) == "abbaab"
     assert found == {"a": [1.0, 4.0, 5.0], "b": [2.0, 3.0, 6.0]}
+
+
+def test_studies_of_the_mixed_corpus_differ() -> None:
+    """A modality of one kind of study is in no other, so that a search by modality has something to choose."""
+    assert {sum(count for _, count in kind) for kind in corpus.MIXED} == {corpus.STUDY}
+    found: dict[str, set[str]] = {}
+    for instance in corpus.instances(5 * corpus.STUDY, seed=3, pixels=False, kinds=corpus.MIXED):
+        header = pydicom.dcmread(BytesIO(instance.data), stop_before_pixels=True)
+        found.setdefault(header.Modality, set()).add(instance.study)
+    assert len(found["SR"]) == 1
+    assert len(found["CT"]) == 4
+
+
+def test_series_is_one_of_large_slices() -> None:
+    """As many as asked for, 512 x 512 each."""
+    slices = list(corpus.ct_series(3, seed=4))
+    assert len({item.series for item in slices}) == 1
+    for number, item in enumerate(slices):
+        ds = pydicom.dcmread(BytesIO(item.data))
+        assert (ds.Rows, ds.Columns, len(ds.PixelData), ds.InstanceNumber) == (512, 512, 512 * 512 * 2, number + 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system binds nothing to a core")
+def test_cores_are_given_back() -> None:
+    """A section that wants other cores leaves the next one those that it had."""
+    before = os.sched_getaffinity(0)
+    client, servers = cores_for_http()
+    with on_cores(client):
+        assert os.sched_getaffinity(0) == client
+    assert os.sched_getaffinity(0) == before
+    assert servers == client or not servers & client
+
+
+def test_percentile_is_a_call_that_was_made() -> None:
+    """The 99th of 400 calls is the fourth longest; of few it is the longest."""
+    times = [float(n) for n in range(400)]
+    assert percentile(times, 99) == 396.0
+    assert percentile(times, 50) == 200.0
+    assert percentile([1.0, 2.0], 99) == 2.0
+
+
+def test_instances_of_an_answer_are_told_apart() -> None:
+    """The hashes are those of the contents, whatever is in them but the boundary."""
+    contents = [b"one", b"\r\n--x\r\n\r\n", os.urandom(1000)]
+    writer = Writer([("application/dicom", content) for content in contents])
+    found = retrieve_http.digests(writer.content_type, b"".join(writer))
+    assert found == sorted(hashlib.sha256(content).hexdigest() for content in contents)
+
+
+def test_nginx_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it there is a row that says how to get it, and no error."""
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    with nginx.running() as server:
+        assert server is None
+
+
+def test_server_is_a_process_that_work_runs_beside(tmp_path: Path, study: list[corpus.Instance]) -> None:
+    """What is stored once is refused when it is to be new; an upload and renderings work between go and stop."""
+    with serving(tmp_path / "home") as served, plain_session(served.token) as session:
+        first = study[0]
+        stow(session, served.web, [first.data])
+        same = study[1].data.replace(study[1].uid.encode(), first.uid.encode())
+        with pytest.raises((AssertionError, OSError)):
+            stow(session, served.web, [same])
+        path = f"studies/{first.study}/series/{first.series}/instances/{first.uid}"
+        common = {"web": served.web, "token": served.token}
+        with working("render", **common, paths=[path]) as render:
+            for _ in range(2):
+                render.go()
+                assert session.get(f"{served.web}/{path}/metadata", timeout=60).status_code == 200
+                assert render.stop() >= 1
+        count = session.get(f"{served.web}/instances", params={"limit": 1000}, timeout=60)
+        assert len(count.json()) == 1
