@@ -206,7 +206,7 @@ def test_parameters_dry_runs_and_jobs(client: bigquery.Client, table: bigquery.T
     [
         (lambda client: client.query("SELEC 1").result(), exceptions.BadRequest),
         (lambda client: client.query("SELECT 1/0").result(), exceptions.BadRequest),
-        (lambda client: client.query_and_wait("SELECT SOUNDEX('a')"), exceptions.BadRequest),
+        (lambda client: client.query_and_wait("SELECT NET.HOST('a')"), exceptions.BadRequest),
         (lambda client: client.query("SELECT 1 FROM imaging.nope").result(), exceptions.NotFound),
         (lambda client: client.query("SELECT 1 FROM nope.nope").result(), exceptions.NotFound),
         (lambda client: client.get_table("local.imaging.nope"), exceptions.NotFound),

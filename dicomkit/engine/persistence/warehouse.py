@@ -23,10 +23,8 @@ from typing import Any, TypeAlias
 
 import duckdb
 import pyarrow as pa
-from duckdb.func import FunctionNullHandling, PythonUDFType
-from duckdb.sqltypes import BIGINT, BLOB
 
-from dicomkit.engine.persistence.farm_hash import fingerprints
+from dicomkit.engine.persistence.warehouse_functions import create_functions
 from dicomkit.engine.persistence.warehouse_macros import MACROS
 from dicomkit.engine.persistence.warehouse_types import Field, result_fields
 from dicomkit.errors import ResourceExhausted, Unavailable
@@ -85,14 +83,7 @@ class Warehouse:
             flush = "SET write_buffer_row_group_count = 1"
             for statement in (*settings, flush, *MACROS):
                 self._connection.execute(statement)
-            self._connection.create_function(
-                "bq_farm_fingerprint",
-                fingerprints,
-                [BLOB],
-                BIGINT,
-                type=PythonUDFType.ARROW,
-                null_handling=FunctionNullHandling.SPECIAL,
-            )
+            create_functions(self._connection)
             for setting in ("enable_external_access = false", "lock_configuration = true"):
                 self._connection.execute(f"SET {setting}")
         except duckdb.Error as error:

@@ -8,6 +8,9 @@ Source: GoogleSQL reference, "Conversion rules", "Mathematical functions", "Stri
 
 from __future__ import annotations
 
+from dicomkit.engine.persistence.warehouse_macros_json import JSON_MACROS
+from dicomkit.engine.persistence.warehouse_macros_text import TEXT_MACROS
+
 __all__ = ["MACROS"]
 
 _INTEGER = r"\s*[+-]?([0-9]+|0[xX][0-9a-fA-F]+)\s*"
@@ -99,13 +102,13 @@ _DEFINITIONS = [
     "list_transform(map_entries(histogram(v)), lambda e: struct_pack(c := -CAST(e.value AS BIGINT), v := e.key)), "
     "CASE WHEN count(*) > count(v) THEN [struct_pack(c := count(v) - count(*), v := NULL)] ELSE [] END))[1:n], "
     'lambda e: struct_pack("value" := e.v, "count" := -e.c))',
-    # An object or an array is no scalar; DuckDB gives its text.
-    "bq_json_value(j, p) AS CASE WHEN json_type(j, p) IN ('OBJECT', 'ARRAY', 'NULL') THEN NULL "
-    "ELSE json_extract_string(j, p) END",
-    "bq_json_query(j, p) AS CASE WHEN json_type(j, p) = 'NULL' THEN NULL ELSE CAST(json_extract(j, p) AS VARCHAR) END",
-    "bq_json_query_array(j, p) AS CASE WHEN json_type(j, p) = 'ARRAY' "
-    "THEN list_transform(json_extract(j, p || '[*]'), lambda x: CAST(x AS VARCHAR)) END",
-    "bq_json_value_array(j, p) AS CASE WHEN json_type(j, p) = 'ARRAY' THEN json_extract_string(j, p || '[*]') END",
+    # The same by the sums of weights; a value without a weight counts as NULL, after all others.
+    "bq_top_sum(v, w, n) AS list_transform(list_sort(list_transform(list_distinct(list(v)) "
+    "|| CASE WHEN count(*) > count(v) THEN [NULL] ELSE [] END, lambda x: struct_pack(s := -list_sum(list_transform("
+    "list_filter(list(struct_pack(v := v, w := w)), lambda e: e.v IS NOT DISTINCT FROM x), lambda e: e.w)), "
+    "v := x)), 'ASC', 'NULLS LAST')[1:n], lambda e: struct_pack(\"value\" := e.v, \"sum\" := -e.s))",
+    *JSON_MACROS,
+    *TEXT_MACROS,
 ]
 
 MACROS: tuple[str, ...] = tuple(f"CREATE MACRO memory.main.{definition}" for definition in _DEFINITIONS)

@@ -27,6 +27,9 @@ __all__ = ["Prepared", "Queries", "explained"]
 _INTERNAL_NAME = re.compile(r"\b__dk_[a-z]+[0-9]+\.?|\bwh\.main\.")
 _OWN_MESSAGES = re.compile(
     r"(division by zero|Array cannot have a null element|Required field [A-Za-z_0-9]+ cannot be null"
+    r"|ARRAY_(?:FIRST|LAST) cannot get the (?:first|last) element of an empty array|Length cannot be negative"
+    r"|Invalid codepoint in CHR\(\)|Non-ASCII at the beginning of ASCII\(\)|The JSON value is not an? [a-z0-9]+"
+    r"|ERROR\(\) was called: [^\n]*|Bitwise shift by a negative number|Position and occurrence in INSTR must not be 0"
     r"|Bad [a-z0-9]+ value in a CAST|Array index is out of bounds|Third argument in SUBSTR[^\n]*"
     r"|CAST of BYTES to STRING[^\n]*)"
 )

@@ -30,6 +30,7 @@ class _Call:
     """``False`` for IGNORE NULLS, ``True`` for RESPECT NULLS."""
     order: list[exp.Expr] | None = None
     limit: int | None = None
+    having: exp.HavingMax | None = None
 
 
 def _unwrapped(name: str, args: list[exp.Expr]) -> _Call:
@@ -41,6 +42,8 @@ def _unwrapped(name: str, args: list[exp.Expr]) -> _Call:
             if not (isinstance(count, exp.Literal) and str(count.this).isdigit() and int(count.this) <= _MAX_LIMIT):
                 raise not_supported(f"{name} with a LIMIT that is no literal")
             call.limit, inner = int(count.this), inner.this
+        if isinstance(inner, exp.HavingMax):
+            call.having, inner = inner, inner.this
         if isinstance(inner, exp.Order):
             call.order, inner = list(inner.expressions), inner.this
         if isinstance(inner, exp.IgnoreNulls | exp.RespectNulls):
@@ -66,6 +69,7 @@ def _only(name: str, call: _Call, count: int, *allowed: str) -> None:
         ("NULLS", call.nulls is not None),
         ("ORDER BY", call.order is not None),
         ("LIMIT", call.limit is not None),
+        ("HAVING MAX or MIN", call.having is not None),
     ):
         if given and part not in allowed:
             raise not_supported(f"{name} with {'IGNORE or RESPECT NULLS' if part == 'NULLS' else part}")
@@ -199,6 +203,63 @@ def _two_numbers(function: str) -> FunctionWriter:
     return write
 
 
+def _any_value(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
+    call = _unwrapped(name, args)
+    _only(name, call, 1, "HAVING MAX or MIN")
+    value = w.expr(call.args[0], scope)
+    if call.having is None:
+        return Sql(f"any_value({value.text})", value.type)
+    by = w.expr(call.having.expression, scope)
+    # Of the row with the largest value, NULL too.
+    return Sql(f"arg_{'max' if call.having.args.get('max') else 'min'}_null({value.text}, {by.text})", value.type)
+
+
+def _by(function: str) -> FunctionWriter:
+    def write(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
+        call = _unwrapped(name, args)
+        _only(name, call, 2)
+        value, by = (w.expr(arg, scope) for arg in call.args)
+        return Sql(f"{function}({value.text}, {by.text})", value.type)
+
+    return write
+
+
+def _bits(function: str) -> FunctionWriter:
+    def write(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
+        call = _unwrapped(name, args)
+        _only(name, call, 1, *(("DISTINCT",) if name == "BIT_XOR" else ()))
+        value = w.expr(call.args[0], scope)
+        check_numeric(name, value)
+        return Sql(f"{function}({'DISTINCT ' if call.distinct else ''}CAST({value.text} AS BIGINT))", INTEGER)
+
+    return write
+
+
+def _concat_agg(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
+    call = _unwrapped(name, args)
+    _only(name, call, 1, "ORDER BY", "LIMIT")
+    value = w.expr(call.args[0], scope)
+    if value.type is not None and not value.type.repeated:
+        raise invalid_query(f"The argument to ARRAY_CONCAT_AGG must be an array; it is {value.type}")
+    kept = f"list({value.text}{_ordering(w, call, scope)}) FILTER (WHERE {value.text} IS NOT NULL)"
+    return Sql(f"flatten({f'({kept})[1:{call.limit}]' if call.limit is not None else kept})", value.type)
+
+
+def _top_sum(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
+    call = _unwrapped(name, args)
+    _only(name, call, 3)
+    value, weight, count = w.expr(call.args[0], scope), w.expr(call.args[1], scope), _whole(call.args[2], name)
+    check_numeric(name, weight)
+    fields = {"value": ("value", value.type), "sum": ("sum", weight.type)} if value.type and weight.type else None
+    return Sql(f"bq_top_sum({value.text}, {weight.text}, {count})", Type("RECORD", True, fields))
+
+
+def _grouping(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
+    call = _unwrapped(name, args)
+    _only(name, call, 1)
+    return Sql(f"CAST(grouping({w.text(call.args[0], scope)}) AS BIGINT)", INTEGER)
+
+
 AGGREGATES: dict[str, FunctionWriter] = {
     "COUNT": _count,
     "COUNTIF": _count_if,
@@ -206,7 +267,15 @@ AGGREGATES: dict[str, FunctionWriter] = {
     "AVG": _number("avg", FLOAT),
     "MIN": _of_same("min"),
     "MAX": _of_same("max"),
-    "ANY_VALUE": _of_same("any_value"),
+    "ANY_VALUE": _any_value,
+    "MAX_BY": _by("arg_max_null"),
+    "MIN_BY": _by("arg_min_null"),
+    "BIT_AND": _bits("bit_and"),
+    "BIT_OR": _bits("bit_or"),
+    "BIT_XOR": _bits("bit_xor"),
+    "ARRAY_CONCAT_AGG": _concat_agg,
+    "GROUPING": _grouping,
+    "APPROX_TOP_SUM": _top_sum,
     "STRING_AGG": _string_agg,
     "ARRAY_AGG": _array_agg,
     "LOGICAL_AND": _logical("bool_and"),

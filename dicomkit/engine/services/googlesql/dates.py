@@ -13,6 +13,7 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from dicomkit.engine.services.bigquery_errors import invalid_query, not_supported
+from dicomkit.engine.services.googlesql.json_functions import json_string
 from dicomkit.engine.services.googlesql.scope import Scope
 from dicomkit.engine.services.googlesql.types import (
     DATE,
@@ -28,7 +29,7 @@ from dicomkit.engine.services.googlesql.types import (
 )
 from dicomkit.engine.services.googlesql.writer import FunctionWriter, Writer
 
-__all__ = ["DATE_FUNCTIONS", "SAFE_DATE_FUNCTIONS", "extract"]
+__all__ = ["DATE_FUNCTIONS", "SAFE_DATE_FUNCTIONS", "extract", "interval", "moment", "shifted"]
 
 _WEEKDAYS = {name: number for number, name in enumerate(
     ("SUNDAY", "MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY")
@@ -57,7 +58,7 @@ _FORMATS = {
 """Format element -> DuckDB's; an element that is not here is refused."""
 
 
-def _moment(w: Writer, node: exp.Expr, scope: Scope, function: str, *kinds: Type) -> Sql:
+def moment(w: Writer, node: exp.Expr, scope: Scope, function: str, *kinds: Type) -> Sql:
     """An argument of one of *kinds*; a text literal becomes the first of them."""
     value = w.expr(node, scope)
     if value.type == STRING and value.literal:
@@ -94,7 +95,8 @@ def _zone(w: Writer, name: str, args: list[exp.Expr]) -> None:
             raise not_supported(f"{name} with a time zone other than UTC")
 
 
-def _interval(w: Writer, node: exp.Expr, scope: Scope, name: str, units: tuple[str, ...]) -> str:
+def interval(w: Writer, node: exp.Expr, scope: Scope, name: str, units: tuple[str, ...]) -> str:
+    """``INTERVAL n PART`` of one of *units*."""
     if not isinstance(node, exp.Interval) or not isinstance(node.args.get("unit"), exp.Var):
         raise not_supported(f"{name} with anything but INTERVAL n PART")
     unit = node.args["unit"].name.upper()
@@ -113,11 +115,19 @@ def _interval(w: Writer, node: exp.Expr, scope: Scope, name: str, units: tuple[s
     return _STEPS[unit].format(f"({count})")
 
 
+def shifted(w: Writer, node: exp.Expr, sign: str, step: exp.Interval, scope: Scope) -> Sql:
+    """``value + INTERVAL n PART``: what the function of its type does; a DATE becomes a DATETIME."""
+    value = moment(w, node, scope, f"operator {sign}", DATETIME, DATE, TIMESTAMP)
+    kind = DATETIME if value.type == DATE else value.type or DATETIME
+    text = f"({value.text} {sign} {interval(w, step, scope, f'operator {sign}', _UNITS[kind])})"
+    return Sql(f"CAST({text} AS {_DUCKDB[kind]})", kind)
+
+
 def _shift(kind: Type, sign: str) -> FunctionWriter:
     def write(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
         _arity(name, args, 2)
-        value = _moment(w, args[0], scope, name, kind)
-        step = _interval(w, args[1], scope, name, _UNITS[kind])
+        value = moment(w, args[0], scope, name, kind)
+        step = interval(w, args[1], scope, name, _UNITS[kind])
         text = f"({value.text} {sign} {step})"
         return Sql(f"CAST({text} AS DATE)" if kind == DATE else text, kind)
 
@@ -127,7 +137,7 @@ def _shift(kind: Type, sign: str) -> FunctionWriter:
 def _difference(kind: Type) -> FunctionWriter:
     def write(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
         _arity(name, args, 3)
-        end, start = (_moment(w, arg, scope, name, kind) for arg in args[:2])
+        end, start = (moment(w, arg, scope, name, kind) for arg in args[:2])
         part, first = _part(args[2])
         if part not in _UNITS[kind]:
             raise invalid_query(f"{name} does not support the {part} date part")
@@ -144,7 +154,7 @@ def _truncate(*kinds: Type) -> FunctionWriter:
     def write(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
         _arity(name, args, 2, 3)
         _zone(w, name, args[2:])
-        value = _moment(w, args[0], scope, name, *kinds)
+        value = moment(w, args[0], scope, name, *kinds)
         kind = value.type or kinds[0]
         part, first = _part(args[1])
         if part not in (_CALENDAR if kind == DATE else (*_CLOCK, *_CALENDAR)):
@@ -174,7 +184,7 @@ def extract(w: Writer, node: exp.Extract, scope: Scope) -> Sql:
     if isinstance(inner, exp.AtTimeZone):
         _zone(w, "EXTRACT", [inner.args["zone"]])
         inner = inner.this
-    value = _moment(w, inner, scope, "EXTRACT", DATE, DATETIME, TIMESTAMP, TIME)
+    value = moment(w, inner, scope, "EXTRACT", DATE, DATETIME, TIMESTAMP, TIME)
     iso = isinstance(node.this, exp.Var) and node.this.name.upper() == "ISOWEEK"
     part, first = _part(node.this)
     known = {DATE: "date", TIME: "clock"}.get(value.type or DATE, "both")
@@ -211,10 +221,10 @@ def _formatted(*kinds: Type) -> FunctionWriter:
     def write(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
         _arity(name, args, 2, 3)
         _zone(w, name, args[2:])
-        value = _moment(w, args[1], scope, name, *kinds)
+        value = moment(w, args[1], scope, name, *kinds)
         # DuckDB formats no TIMESTAMPTZ; the session's zone is UTC.
-        moment = f"CAST({value.text} AS TIMESTAMP)" if value.type == TIMESTAMP else value.text
-        return Sql(f"strftime({moment}, {text_literal(_format(w, args[0], name))})", STRING)
+        text = f"CAST({value.text} AS TIMESTAMP)" if value.type == TIMESTAMP else value.text
+        return Sql(f"strftime({text}, {text_literal(_format(w, args[0], name))})", STRING)
 
     return write
 
@@ -241,7 +251,7 @@ def _date(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
         check_numeric(name, *numbers)
         return Sql(f"make_date({', '.join(number.text for number in numbers)})", DATE)
     _zone(w, name, args[1:])
-    return Sql(f"CAST({_moment(w, args[0], scope, name, DATE, DATETIME, TIMESTAMP).text} AS DATE)", DATE)
+    return Sql(f"CAST({moment(w, args[0], scope, name, DATE, DATETIME, TIMESTAMP).text} AS DATE)", DATE)
 
 
 def _timestamp(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
@@ -250,7 +260,7 @@ def _timestamp(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
     value = w.expr(args[0], scope)
     if value.type == STRING:
         return Sql(f"bq_cast_timestamp({value.text})", TIMESTAMP)
-    return Sql(f"CAST({_moment(w, args[0], scope, name, TIMESTAMP, DATETIME, DATE).text} AS TIMESTAMPTZ)", TIMESTAMP)
+    return Sql(f"CAST({moment(w, args[0], scope, name, TIMESTAMP, DATETIME, DATE).text} AS TIMESTAMPTZ)", TIMESTAMP)
 
 
 def _datetime(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
@@ -260,11 +270,11 @@ def _datetime(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
         check_numeric(name, *numbers)
         return Sql(f"make_timestamp({', '.join(number.text for number in numbers)})", DATETIME)
     if len(args) == 2 and not isinstance(args[1], exp.Literal):
-        day = _moment(w, args[0], scope, name, DATE)
-        clock = _moment(w, args[1], scope, name, TIME)
+        day = moment(w, args[0], scope, name, DATE)
+        clock = moment(w, args[1], scope, name, TIME)
         return Sql(f"({day.text} + {clock.text})", DATETIME)
     _zone(w, name, args[1:])
-    return Sql(f"CAST({_moment(w, args[0], scope, name, DATETIME, TIMESTAMP, DATE).text} AS TIMESTAMP)", DATETIME)
+    return Sql(f"CAST({moment(w, args[0], scope, name, DATETIME, TIMESTAMP, DATE).text} AS TIMESTAMP)", DATETIME)
 
 
 def _time(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
@@ -274,7 +284,7 @@ def _time(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
         check_numeric(name, *numbers)
         return Sql(f"make_time({', '.join(number.text for number in numbers)})", TIME)
     _zone(w, name, args[1:])
-    return Sql(f"CAST({_moment(w, args[0], scope, name, DATETIME, TIMESTAMP).text} AS TIME)", TIME)
+    return Sql(f"CAST({moment(w, args[0], scope, name, DATETIME, TIMESTAMP).text} AS TIME)", TIME)
 
 
 def _now(text: str, kind: Type) -> FunctionWriter:
@@ -293,23 +303,67 @@ def _from(kind: Type, form: Callable[[str], str], result: Type) -> FunctionWrite
             number = w.expr(args[0], scope)
             check_numeric(name, number)
             return Sql(form(number.text), result)
-        return Sql(form(_moment(w, args[0], scope, name, kind).text), result)
+        return Sql(form(moment(w, args[0], scope, name, kind).text), result)
 
     return write
 
 
 def _last_day(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
     _arity(name, args, 1, 2)
-    if len(args) == 2 and _part(args[1])[0] != "MONTH":
-        raise not_supported("LAST_DAY of anything but a MONTH")
-    return Sql(f"last_day({_moment(w, args[0], scope, name, DATE, DATETIME).text})", DATE)
+    value = moment(w, args[0], scope, name, DATE, DATETIME).text
+    part, first = _part(args[1]) if len(args) == 2 else ("MONTH", None)
+    if first is not None:
+        return Sql(f"(bq_week_start({value}, {first}) + 6)", DATE)
+    if part not in ("MONTH", "QUARTER", "YEAR"):
+        raise not_supported(f"LAST_DAY of {part[:40]}")
+    months = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}[part]
+    start = f"date_trunc('{part.lower()}', CAST({value} AS DATE))"
+    return Sql(f"CAST({start} + to_months({months}) - to_days(1) AS DATE)", DATE)
+
+
+def _string(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
+    _arity(name, args, 1, 2)
+    _zone(w, name, args[1:])
+    value = w.expr(args[0], scope)
+    if value.type == Type("JSON"):
+        return json_string(value)
+    return Sql(f"bq_cast_string({moment(w, args[0], scope, name, TIMESTAMP, DATETIME, DATE, TIME).text})", STRING)
+
+
+def _time_trunc(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
+    _arity(name, args, 2)
+    value, (part, _) = moment(w, args[0], scope, name, TIME), _part(args[1])
+    if part not in _CLOCK:
+        raise invalid_query(f"{name} does not support the {part[:40]} date part")
+    return Sql(f"CAST(date_trunc('{part.lower()}', DATE '1970-01-01' + {value.text}) AS TIME)", TIME)
+
+
+def _format_time(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
+    _arity(name, args, 2)
+    form, value = _format(w, args[0], name), moment(w, args[1], scope, name, TIME)
+    if set(re.findall(r"%[A-Za-z]", form)) - {"%H", "%M", "%S", "%I", "%p"}:
+        raise invalid_query("FORMAT_TIME takes only elements of time")
+    return Sql(f"strftime(DATE '1970-01-01' + {value.text}, {text_literal(form)})", STRING)
+
+
+def _parse_time(function: str) -> FunctionWriter:
+    def write(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
+        _arity(name, args, 2)
+        form, text = _format(w, args[0], name), w.expr(args[1], scope)
+        if set(re.findall(r"%[A-Za-z]", form)) - {"%H", "%M", "%S", "%I", "%p"}:
+            raise invalid_query("PARSE_TIME takes only elements of time")
+        if text.type not in (STRING, None):
+            raise invalid_query(f"No matching signature for function {name} for argument type: {text.type}")
+        return Sql(f"CAST({function}({text.text}, {text_literal(form)}) AS TIME)", TIME)
+
+    return write
 
 
 def _calendar(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
     _arity(name, args, 2, 3)
-    start, end = (_moment(w, arg, scope, name, DATE) for arg in args[:2])
+    start, end = (moment(w, arg, scope, name, DATE) for arg in args[:2])
     # Months are counted from the start there and from one to the next here: only fixed lengths are the same.
-    step = _interval(w, args[2], scope, name, ("DAY", "WEEK")) if len(args) == 3 else "to_days(1)"
+    step = interval(w, args[2], scope, name, ("DAY", "WEEK")) if len(args) == 3 else "to_days(1)"
     series = f"generate_series(CAST({start.text} AS TIMESTAMP), CAST({end.text} AS TIMESTAMP), {step})"
     return Sql(f"CAST({series} AS DATE[])", Type("DATE", True))
 
@@ -340,6 +394,11 @@ DATE_FUNCTIONS: dict[str, FunctionWriter] = {
     "PARSE_DATETIME": _parsed(DATETIME, "strptime"),
     "PARSE_TIMESTAMP": _parsed(TIMESTAMP, "strptime"),
     "LAST_DAY": _last_day,
+    "STRING": _string,
+    "TIME_TRUNC": _time_trunc,
+    "FORMAT_TIME": _format_time,
+    "PARSE_TIME": _parse_time("strptime"),
+    "DATE_FROM_UNIX_DATE": _from(INTEGER, lambda text: f"(DATE '1970-01-01' + CAST({text} AS INTEGER))", DATE),
     "GENERATE_DATE_ARRAY": _calendar,
     "UNIX_DATE": _from(DATE, lambda text: f"date_diff('day', DATE '1970-01-01', {text})", INTEGER),
     "UNIX_SECONDS": _from(TIMESTAMP, _seconds(1), INTEGER),
@@ -355,5 +414,6 @@ SAFE_DATE_FUNCTIONS: dict[str, FunctionWriter] = {
     "PARSE_DATE": _parsed(DATE, "try_strptime"),
     "PARSE_DATETIME": _parsed(DATETIME, "try_strptime"),
     "PARSE_TIMESTAMP": _parsed(TIMESTAMP, "try_strptime"),
+    "PARSE_TIME": _parse_time("try_strptime"),
 }
 """The same with the prefix ``SAFE.``."""

@@ -14,7 +14,7 @@ from dicomkit.engine.services.bigquery_errors import invalid_query, not_supporte
 from dicomkit.engine.services.googlesql.parser import only, tokens, what
 from dicomkit.engine.services.googlesql.types import scalar_name
 
-__all__ = ["column_field", "options", "view_text"]
+__all__ = ["column_field", "options", "type_field", "view_text"]
 
 
 def column_field(node: exp.Expr) -> Field:
@@ -22,7 +22,7 @@ def column_field(node: exp.Expr) -> Field:
     if not isinstance(node, exp.ColumnDef):
         raise not_supported(f"{what(node)} in a list of columns")
     only(node, "this", "kind", "constraints", "exists")
-    field = _field(node.name, node.args.get("kind"))
+    field = type_field(node.name, node.args.get("kind"))
     for constraint in node.args.get("constraints") or ():
         kind = constraint.kind
         if isinstance(kind, exp.NotNullColumnConstraint) and not kind.args.get("allow_null"):
@@ -39,11 +39,12 @@ def column_field(node: exp.Expr) -> Field:
     return field
 
 
-def _field(name: str, kind: object) -> Field:
+def type_field(name: str, kind: object) -> Field:
+    """A type as that of the column *name*."""
     if not isinstance(kind, exp.DataType):
         raise invalid_query(f"Column {name[:80]} has no type")
     if kind.this is exp.DType.ARRAY and len(kind.expressions) == 1:
-        inner = _field(name, kind.expressions[0])
+        inner = type_field(name, kind.expressions[0])
         if inner["mode"] == "REPEATED":
             raise invalid_query(f"Column {name[:80]} is an array of arrays")
         return {**inner, "mode": "REPEATED"}

@@ -12,7 +12,10 @@ from sqlglot import exp
 from dicomkit.engine.persistence.warehouse_types import quote
 from dicomkit.engine.services.bigquery_errors import invalid_query, not_supported
 from dicomkit.engine.services.googlesql.arrays import exists, in_list
-from dicomkit.engine.services.googlesql.dates import extract
+from dicomkit.engine.services.googlesql.constructors import constructed, is_constructor
+from dicomkit.engine.services.googlesql.dates import extract, shifted
+from dicomkit.engine.services.googlesql.json_functions import json_literal, member_of
+from dicomkit.engine.services.googlesql.mathematics import BIT_OPERATORS
 from dicomkit.engine.services.googlesql.parser import only
 from dicomkit.engine.services.googlesql.scope import Scope, member
 from dicomkit.engine.services.googlesql.types import (
@@ -56,6 +59,9 @@ def _column(w: Writer, node: exp.Expr, scope: Scope) -> Sql:
     path = _path(node)
     if path is not None:
         return scope.resolve(path)
+    if isinstance(node, exp.Dot) and isinstance(node.expression, exp.Anonymous):
+        # AEAD.ENCRYPT and the like.
+        raise not_supported(f"the function {f'{node.this.name}.{node.expression.this}'.upper()[:80]}")
     if isinstance(node, exp.Dot) and isinstance(node.expression, exp.Identifier):
         inner = w.expr(node.this, scope)
         return member(Sql(f"({inner.text})", inner.type), [node.expression.name])
@@ -134,8 +140,10 @@ def _comparison(w: Writer, node: exp.Binary, scope: Scope) -> Sql:
 
 def _arithmetic(w: Writer, node: exp.Binary, scope: Scope) -> Sql:
     sign = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*"}[type(node)]
-    if any(isinstance(side, exp.Interval) for side in (node.this, node.expression)):
-        raise not_supported("an INTERVAL outside of DATE_ADD, TIMESTAMP_ADD and their like")
+    if isinstance(node.this, exp.Interval) and sign == "+":
+        return shifted(w, node.expression, sign, node.this, scope)
+    if isinstance(node.expression, exp.Interval) and sign in "+-":
+        return shifted(w, node.this, sign, node.expression, scope)
     left, right = w.expr(node.this, scope), w.expr(node.expression, scope)
     if left.type == DATE and right.type == INTEGER and sign in "+-":
         return Sql(f"({left.text} {sign} CAST({right.text} AS INTEGER))", DATE)
@@ -174,11 +182,25 @@ def _is(w: Writer, node: exp.Is, scope: Scope) -> Sql:
 def _like(w: Writer, node: exp.Like, scope: Scope) -> Sql:
     only(node, "this", "expression")
     if isinstance(node.expression, exp.Any | exp.All):
-        raise not_supported("LIKE with ANY or ALL")
+        return _like_several(w, node, scope)
     left, right = w.expr(node.this, scope), w.expr(node.expression, scope)
     check_text("operator LIKE", left, right)
     # GoogleSQL escapes with a backslash, DuckDB with nothing unless told.
     return Sql(f"({left.text} LIKE {right.text} ESCAPE '\\')", BOOLEAN)
+
+
+def _like_several(w: Writer, node: exp.Like, scope: Scope) -> Sql:
+    """``LIKE ANY (...)`` and ``LIKE ALL (...)`` of patterns that are written."""
+    group = node.expression.this
+    patterns = (
+        group.expressions if isinstance(group, exp.Tuple) else [group.this if isinstance(group, exp.Paren) else group]
+    )
+    if any(isinstance(pattern, exp.Query | exp.Unnest | exp.Subquery) for pattern in patterns):
+        raise not_supported("LIKE ANY or ALL of anything but a list of patterns")
+    value, values = w.expr(node.this, scope), [w.expr(pattern, scope) for pattern in patterns]
+    check_text("operator LIKE", value, *values)
+    word = " OR " if isinstance(node.expression, exp.Any) else " AND "
+    return Sql("(" + word.join(f"({value.text} LIKE {each.text} ESCAPE '\\')" for each in values) + ")", BOOLEAN)
 
 
 def _between(w: Writer, node: exp.Between, scope: Scope) -> Sql:
@@ -225,22 +247,40 @@ _CASTS = {
 def _cast(w: Writer, node: exp.Cast, scope: Scope) -> Sql:
     only(node, "this", "to", "safe")
     safe = isinstance(node, exp.TryCast)
+    if is_constructor(node):
+        return constructed(w, node, scope)
     target, inner = cast_name(node.args["to"]), w.expr(node.this, scope)
     if inner.type is not None and (inner.type.repeated or inner.type.kind == "RECORD"):
         raise invalid_query(f"Invalid cast from {inner.type} to {target}")
     if target == inner.type:
         return Sql(inner.text, target, inner.literal)
+    if target in (BYTES, Type("JSON")) or inner.type in (BYTES, Type("JSON")):
+        return _cast_bytes(inner, target, safe=safe)
     if target == NUMERIC:
         return Sql(f"{'TRY_CAST' if safe else 'CAST'}({inner.text} AS DECIMAL(38,9))", NUMERIC)
     prefix = "bq_safe_cast_" if safe and target != STRING else "bq_cast_"
     return Sql(f"{prefix}{_CASTS[target]}({inner.text})", target, inner.literal)
 
 
+def _cast_bytes(inner: Sql, target: Type, *, safe: bool) -> Sql:
+    """Between BYTES and STRING, which are each other's UTF-8; JSON has its own functions."""
+    if (inner.type, target) == (STRING, BYTES):
+        return Sql(f"encode({inner.text})", BYTES, inner.literal)
+    if (inner.type, target) == (BYTES, STRING):
+        return Sql(f"TRY(decode({inner.text}))" if safe else f"decode({inner.text})", STRING, inner.literal)
+    if inner.text == "NULL":
+        return Sql(f"CAST(NULL AS {'BLOB' if target == BYTES else 'JSON'})", target)
+    raise invalid_query(f"Invalid cast from {inner.type or 'a type that is not known here'} to {target}")
+
+
 def _bracket(w: Writer, node: exp.Bracket, scope: Scope) -> Sql:
     only(node, "this", "expressions", "offset", "safe")
     if len(node.expressions) != 1:
         raise not_supported("a subscript with several values")
-    array, index = w.expr(node.this, scope), w.expr(node.expressions[0], scope)
+    array = w.expr(node.this, scope)
+    if array.type == Type("JSON"):
+        return member_of(w, array, node, scope)
+    index = w.expr(node.expressions[0], scope)
     if array.type is not None and not array.type.repeated:
         raise not_supported(f"a subscript of a {array.type}")
     check_numeric("a subscript", index)
@@ -265,7 +305,8 @@ def _array(w: Writer, node: exp.Array, scope: Scope) -> Sql:
 
 def struct(items: list[tuple[str, Sql]]) -> Sql:
     """A STRUCT with these fields."""
-    kinds = [value.type for _, value in items]
+    # A NULL without a type is an INT64.
+    kinds = [INTEGER if value.text == "NULL" else value.type for _, value in items]
     fields = None
     if all(kind is not None for kind in kinds) and len({name.lower() for name, _ in items}) == len(items):
         fields = {name.lower(): (name, kind) for (name, _), kind in zip(items, kinds, strict=True) if kind}
@@ -314,6 +355,10 @@ def _niladic(w: Writer, node: exp.Expr, scope: Scope) -> Sql:
     return w.call(type(node).__name__.replace("Current", "Current_"), [], scope)
 
 
+def _net(w: Writer, node: exp.Expr, scope: Scope) -> Sql:
+    raise not_supported(f"the function NET.{str(node.this.this).upper()[:40]}")
+
+
 EXPRESSIONS: dict[type[exp.Expr], ExpressionWriter] = {
     exp.Column: _column,
     exp.Dot: _column,
@@ -352,6 +397,9 @@ EXPRESSIONS: dict[type[exp.Expr], ExpressionWriter] = {
     exp.Subquery: _subquery,
     exp.Window: window,
     exp.Parameter: _parameter,
+    exp.NetFunc: _net,
+    exp.ParseJSON: json_literal,
+    **BIT_OPERATORS,
     exp.CurrentDate: _niladic,
     exp.CurrentTimestamp: _niladic,
     exp.CurrentDatetime: _niladic,

@@ -7,18 +7,28 @@ Source: GoogleSQL reference, "String functions", "Mathematical functions", "Cond
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 from sqlglot import exp
 
 from dicomkit.engine.services.bigquery_errors import invalid_query, not_supported
+from dicomkit.engine.services.googlesql.calls import (
+    anything,
+    arrays,
+    first_array,
+    first_text,
+    floats,
+    numbers,
+    of_first,
+    simple,
+    text_argument,
+    texts,
+)
 from dicomkit.engine.services.googlesql.scope import Scope
 from dicomkit.engine.services.googlesql.types import (
     BOOLEAN,
     BYTES,
     FLOAT,
     INTEGER,
-    NUMERIC,
     STRING,
     Sql,
     Type,
@@ -30,95 +40,6 @@ from dicomkit.engine.services.googlesql.writer import FunctionWriter, Writer
 __all__ = ["FUNCTIONS", "SAFE_FUNCTIONS"]
 
 _STRINGS = Type("STRING", True)
-
-Check = Callable[[str, list[Sql]], None]
-Result = Type | Callable[[list[Sql]], Type | None] | None
-
-
-def _texts(name: str, values: list[Sql]) -> None:
-    for value in values:
-        if value.type is not None and value.type not in (STRING, BYTES):
-            raise invalid_query(f"No matching signature for function {name} for argument type: {value.type}")
-
-
-def _first_text(name: str, values: list[Sql]) -> None:
-    _texts(name, values[:1])
-    check_numeric(name, *values[1:])
-
-
-def _numbers(name: str, values: list[Sql]) -> None:
-    check_numeric(name, *values)
-
-
-def _floats(name: str, values: list[Sql]) -> None:
-    check_numeric(name, *values)
-    if any(value.type == NUMERIC for value in values):
-        raise not_supported(f"{name} of NUMERIC")
-
-
-def _written(name: str, values: list[Sql]) -> None:
-    """What JSON writes alike in both: a timestamp or a float has another text in DuckDB."""
-    for value in values:
-        if not _is_plain(value.type):
-            raise not_supported(f"{name} of {value.type or 'a value whose type is not known here'}")
-
-
-def _is_plain(kind: Type | None) -> bool:
-    if kind is None or kind.kind not in ("STRING", "INTEGER", "BOOLEAN", "DATE", "RECORD"):
-        return False
-    return kind.kind != "RECORD" or (
-        kind.fields is not None and all(_is_plain(inner) for _, inner in kind.fields.values())
-    )
-
-
-def _anything(name: str, values: list[Sql]) -> None:
-    return None
-
-
-def _arrays(name: str, values: list[Sql]) -> None:
-    for value in values:
-        if value.type is not None and not value.type.repeated:
-            raise invalid_query(f"No matching signature for function {name} for argument type: {value.type}")
-
-
-def _first_array(name: str, values: list[Sql]) -> None:
-    _arrays(name, values[:1])
-    _texts(name, values[1:])
-
-
-def _of_first(values: list[Sql]) -> Type | None:
-    return values[0].type
-
-
-def simple(
-    form: str,
-    check: Check,
-    result: Result,
-    least: int,
-    most: int | None = None,
-) -> FunctionWriter:
-    """A function whose arguments go where ``{0}``, ``{1}`` or ``{all}`` stand in *form*.
-
-    Parameters
-    ----------
-    form
-        For calls of different length: their forms by count, separated by `` | ``.
-    result
-        The type, or a function that makes it from the arguments.
-    """
-    forms = form.split(" | ")
-
-    def write(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
-        if not least <= len(args) <= (least if most is None else most):
-            raise invalid_query(f"No matching signature for function {name}: it does not take {len(args)} arguments")
-        values = [w.expr(arg, scope) for arg in args]
-        check(name, values)
-        chosen = forms[min(len(args) - least, len(forms) - 1)]
-        texts = [value.text for value in values]
-        text = chosen.format(*texts, all=", ".join(texts))
-        return Sql(text, result(values) if callable(result) else result)
-
-    return write
 
 
 def _same(form: str) -> FunctionWriter:
@@ -147,18 +68,12 @@ def _concat(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
     values = [w.expr(arg, scope) for arg in args]
     if not values:
         raise invalid_query("No matching signature for function CONCAT: it does not take 0 arguments")
-    _texts(name, values)
+    texts(name, values)
     # NULL if any argument is; DuckDB's concat passes over it.
     return Sql(
         "(" + " || ".join("CAST(NULL AS VARCHAR)" if value.text == "NULL" else value.text for value in values) + ")",
         values[0].type or STRING,
     )
-
-
-def _pattern(node: exp.Expr, name: str) -> str:
-    if isinstance(node, exp.RawString) or (isinstance(node, exp.Literal) and node.is_string):
-        return str(node.this)
-    raise not_supported(f"{name} with a pattern that is no literal")
 
 
 def _group(pattern: str, name: str) -> int:
@@ -175,9 +90,9 @@ def _group(pattern: str, name: str) -> int:
 def _regexp_extract(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
     if len(args) != 2:
         raise not_supported(f"{name} with {len(args)} arguments")
-    group = _group(_pattern(args[1], name), name)
+    group = _group(text_argument(args[1], name, "a pattern"), name)
     value, pattern = w.expr(args[0], scope), w.text(args[1], scope)
-    _texts(name, [value])
+    texts(name, [value])
     if name == "REGEXP_EXTRACT_ALL":
         return Sql(f"regexp_extract_all({value.text}, {pattern}, {group})", _STRINGS)
     return Sql(f"bq_regexp_extract({value.text}, {pattern}, {group})", STRING)
@@ -187,30 +102,9 @@ def _split(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
     if not 1 <= len(args) <= 2:
         raise invalid_query(f"No matching signature for function SPLIT: it does not take {len(args)} arguments")
     values = [w.expr(arg, scope) for arg in args]
-    _texts(name, values)
+    texts(name, values)
     separator = values[1].text if len(values) == 2 else "','"
     return Sql(f"str_split({values[0].text}, {separator})", _STRINGS)
-
-
-def _json_path(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> tuple[str, str]:
-    if not 1 <= len(args) <= 2:
-        raise invalid_query(f"No matching signature for function {name}: it does not take {len(args)} arguments")
-    path = _pattern(args[1], name) if len(args) == 2 else "$"
-    # Both read JSONPath alike as far as this; wildcards are DuckDB's own.
-    if not re.fullmatch(r"\$(?:\.[A-Za-z_0-9]+|\[[0-9]+\])*", path):
-        raise not_supported(f"{name} with this JSONPath")
-    value = w.expr(args[0], scope)
-    if value.type is not None and value.type not in (STRING, Type("JSON")):
-        raise invalid_query(f"No matching signature for function {name} for argument type: {value.type}")
-    return value.text, f"'{path}'"
-
-
-def _json(macro: str, result: Type) -> FunctionWriter:
-    def write(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
-        value, path = _json_path(w, name, args, scope)
-        return Sql(f"{macro}({value}, {path})", result)
-
-    return write
 
 
 def _log(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
@@ -225,38 +119,36 @@ def _farm_fingerprint(w: Writer, name: str, args: list[exp.Expr], scope: Scope) 
     if len(args) != 1:
         raise invalid_query(f"No matching signature for function {name}: it does not take {len(args)} arguments")
     value = w.expr(args[0], scope)
-    _texts(name, [value])
+    texts(name, [value])
     return Sql(f"bq_farm_fingerprint({value.text if value.type == BYTES else f'encode({value.text})'})", INTEGER)
 
 
 FUNCTIONS: dict[str, FunctionWriter] = {
     # text
     "CONCAT": _concat,
-    "LENGTH": simple("length({0})", _texts, INTEGER, 1),
-    "CHAR_LENGTH": simple("length({0})", _texts, INTEGER, 1),
-    "CHARACTER_LENGTH": simple("length({0})", _texts, INTEGER, 1),
-    "BYTE_LENGTH": simple("octet_length(encode({0}))", _texts, INTEGER, 1),
-    "LOWER": simple("lower({0})", _texts, STRING, 1),
-    "UPPER": simple("upper({0})", _texts, STRING, 1),
-    "TRIM": simple("bq_trim({0}) | trim({0}, {1})", _texts, STRING, 1, 2),
-    "LTRIM": simple("bq_ltrim({0}) | ltrim({0}, {1})", _texts, STRING, 1, 2),
-    "RTRIM": simple("bq_rtrim({0}) | rtrim({0}, {1})", _texts, STRING, 1, 2),
-    "SUBSTR": simple("bq_substr({0}, {1}) | bq_substr_length({0}, {1}, {2})", _first_text, STRING, 2, 3),
-    "SUBSTRING": simple("bq_substr({0}, {1}) | bq_substr_length({0}, {1}, {2})", _first_text, STRING, 2, 3),
-    "LEFT": simple("left({0}, {1})", _first_text, STRING, 2),
-    "RIGHT": simple("right({0}, {1})", _first_text, STRING, 2),
-    "STRPOS": simple("strpos({0}, {1})", _texts, INTEGER, 2),
-    "INSTR": simple("strpos({0}, {1})", _texts, INTEGER, 2),
-    "STARTS_WITH": simple("starts_with({0}, {1})", _texts, BOOLEAN, 2),
-    "ENDS_WITH": simple("ends_with({0}, {1})", _texts, BOOLEAN, 2),
-    "REPLACE": simple("replace({0}, {1}, {2})", _texts, STRING, 3),
-    "REVERSE": simple("reverse({0})", _texts, STRING, 1),
-    "REPEAT": simple("repeat({0}, {1})", _first_text, STRING, 2),
+    "LENGTH": simple("length({0})", texts, INTEGER, 1),
+    "CHAR_LENGTH": simple("length({0})", texts, INTEGER, 1),
+    "CHARACTER_LENGTH": simple("length({0})", texts, INTEGER, 1),
+    "BYTE_LENGTH": simple("octet_length(encode({0}))", texts, INTEGER, 1),
+    "LOWER": simple("lower({0})", texts, STRING, 1),
+    "UPPER": simple("upper({0})", texts, STRING, 1),
+    "TRIM": simple("bq_trim({0}) | trim({0}, {1})", texts, STRING, 1, 2),
+    "LTRIM": simple("bq_ltrim({0}) | ltrim({0}, {1})", texts, STRING, 1, 2),
+    "RTRIM": simple("bq_rtrim({0}) | rtrim({0}, {1})", texts, STRING, 1, 2),
+    "SUBSTR": simple("bq_substr({0}, {1}) | bq_substr_length({0}, {1}, {2})", first_text, STRING, 2, 3),
+    "SUBSTRING": simple("bq_substr({0}, {1}) | bq_substr_length({0}, {1}, {2})", first_text, STRING, 2, 3),
+    "STRPOS": simple("strpos({0}, {1})", texts, INTEGER, 2),
+    "STARTS_WITH": simple("starts_with({0}, {1})", texts, BOOLEAN, 2),
+    "ENDS_WITH": simple("ends_with({0}, {1})", texts, BOOLEAN, 2),
+    "REPLACE": simple("replace({0}, {1}, {2})", texts, STRING, 3),
+    "REVERSE": simple("reverse({0})", texts, STRING, 1),
+    "REPEAT": simple("repeat({0}, {1})", first_text, STRING, 2),
     "SPLIT": _split,
-    "REGEXP_CONTAINS": simple("regexp_matches({0}, {1})", _texts, BOOLEAN, 2),
-    "REGEXP_REPLACE": simple("regexp_replace({0}, {1}, {2}, 'g')", _texts, STRING, 3),
+    "REGEXP_CONTAINS": simple("regexp_matches({0}, {1})", texts, BOOLEAN, 2),
+    "REGEXP_REPLACE": simple("regexp_replace({0}, {1}, {2}, 'g')", texts, STRING, 3),
     "REGEXP_EXTRACT": _regexp_extract,
     "REGEXP_EXTRACT_ALL": _regexp_extract,
+    "REGEXP_SUBSTR": _regexp_extract,
     # choice
     "COALESCE": _same("coalesce"),
     "IFNULL": _same("coalesce"),
@@ -264,49 +156,39 @@ FUNCTIONS: dict[str, FunctionWriter] = {
     "GREATEST": _same("greatest"),
     "LEAST": _same("least"),
     # numbers
-    "ABS": simple("abs({0})", _numbers, _of_first, 1),
-    "SIGN": simple("sign({0})", _numbers, _of_first, 1),
-    "ROUND": simple("round({0}::DOUBLE) | round({0}::DOUBLE, {1}::INTEGER)", _floats, FLOAT, 1, 2),
-    "TRUNC": simple("trunc(CAST({0} AS DOUBLE))", _floats, FLOAT, 1),
-    "CEIL": simple("ceil(CAST({0} AS DOUBLE))", _floats, FLOAT, 1),
-    "CEILING": simple("ceil(CAST({0} AS DOUBLE))", _floats, FLOAT, 1),
-    "FLOOR": simple("floor(CAST({0} AS DOUBLE))", _floats, FLOAT, 1),
-    "SQRT": simple("sqrt({0})", _floats, FLOAT, 1),
-    "POW": simple("pow({0}, {1})", _floats, FLOAT, 2),
-    "POWER": simple("pow({0}, {1})", _floats, FLOAT, 2),
-    "EXP": simple("exp({0})", _floats, FLOAT, 1),
-    "LN": simple("ln({0})", _floats, FLOAT, 1),
+    "ABS": simple("abs({0})", numbers, of_first, 1),
+    "SIGN": simple("sign({0})", numbers, of_first, 1),
+    "ROUND": simple("round({0}::DOUBLE) | round({0}::DOUBLE, {1}::INTEGER)", floats, FLOAT, 1, 2),
+    "TRUNC": simple("trunc(CAST({0} AS DOUBLE))", floats, FLOAT, 1),
+    "CEIL": simple("ceil(CAST({0} AS DOUBLE))", floats, FLOAT, 1),
+    "CEILING": simple("ceil(CAST({0} AS DOUBLE))", floats, FLOAT, 1),
+    "FLOOR": simple("floor(CAST({0} AS DOUBLE))", floats, FLOAT, 1),
+    "SQRT": simple("sqrt({0})", floats, FLOAT, 1),
+    "POW": simple("pow({0}, {1})", floats, FLOAT, 2),
+    "POWER": simple("pow({0}, {1})", floats, FLOAT, 2),
+    "EXP": simple("exp({0})", floats, FLOAT, 1),
+    "LN": simple("ln({0})", floats, FLOAT, 1),
     "LOG": _log,
-    "LOG10": simple("log10({0})", _floats, FLOAT, 1),
-    "MOD": simple("bq_mod({0}, {1})", _numbers, INTEGER, 2),
-    "DIV": simple("bq_div({0}, {1})", _numbers, INTEGER, 2),
-    "SAFE_DIVIDE": simple("bq_safe_divide({0}, {1})", _numbers, FLOAT, 2),
+    "LOG10": simple("log10({0})", floats, FLOAT, 1),
+    "MOD": simple("bq_mod({0}, {1})", numbers, INTEGER, 2),
+    "DIV": simple("bq_div({0}, {1})", numbers, INTEGER, 2),
+    "SAFE_DIVIDE": simple("bq_safe_divide({0}, {1})", numbers, FLOAT, 2),
     # arrays
-    "ARRAY_LENGTH": simple("len({0})", _arrays, INTEGER, 1),
-    "ARRAY_REVERSE": simple("list_reverse({0})", _arrays, _of_first, 1),
-    "ARRAY_CONCAT": simple("({0} || {1})", _arrays, _of_first, 2),
-    "ARRAY_TO_STRING": simple("array_to_string({0}, {1})", _first_array, STRING, 2),
-    "GENERATE_ARRAY": simple("generate_series({all})", _numbers, Type("INTEGER", True), 2, 3),
-    # JSON
-    "TO_JSON_STRING": simple("CAST(to_json({0}) AS VARCHAR)", _written, STRING, 1),
-    "JSON_VALUE": _json("bq_json_value", STRING),
-    "JSON_EXTRACT_SCALAR": _json("bq_json_value", STRING),
-    "JSON_QUERY": _json("bq_json_query", STRING),
-    "JSON_EXTRACT": _json("bq_json_query", STRING),
-    "JSON_QUERY_ARRAY": _json("bq_json_query_array", _STRINGS),
-    "JSON_EXTRACT_ARRAY": _json("bq_json_query_array", _STRINGS),
-    "JSON_VALUE_ARRAY": _json("bq_json_value_array", _STRINGS),
+    "ARRAY_LENGTH": simple("len({0})", arrays, INTEGER, 1),
+    "ARRAY_REVERSE": simple("list_reverse({0})", arrays, of_first, 1),
+    "ARRAY_TO_STRING": simple("array_to_string({0}, {1})", first_array, STRING, 2),
+    "GENERATE_ARRAY": simple("generate_series({all})", numbers, Type("INTEGER", True), 2, 3),
     # bytes and hashes
-    "SHA256": simple("unhex(sha256({0}))", _texts, BYTES, 1),
-    "SHA1": simple("unhex(sha1({0}))", _texts, BYTES, 1),
-    "MD5": simple("unhex(md5({0}))", _texts, BYTES, 1),
+    "SHA256": simple("unhex(sha256({0}))", texts, BYTES, 1),
+    "SHA1": simple("unhex(sha1({0}))", texts, BYTES, 1),
+    "MD5": simple("unhex(md5({0}))", texts, BYTES, 1),
     "FARM_FINGERPRINT": _farm_fingerprint,
-    "TO_HEX": simple("lower(hex({0}))", _texts, STRING, 1),
-    "FROM_HEX": simple("unhex({0})", _texts, BYTES, 1),
-    "TO_BASE64": simple("to_base64({0})", _texts, STRING, 1),
-    "FROM_BASE64": simple("from_base64({0})", _texts, BYTES, 1),
-    "GENERATE_UUID": simple("CAST(uuid() AS VARCHAR)", _anything, STRING, 0),
-    "RAND": simple("random()", _anything, FLOAT, 0),
+    "TO_HEX": simple("lower(hex({0}))", texts, STRING, 1),
+    "FROM_HEX": simple("unhex({0})", texts, BYTES, 1),
+    "TO_BASE64": simple("to_base64({0})", texts, STRING, 1),
+    "FROM_BASE64": simple("from_base64({0})", texts, BYTES, 1),
+    "GENERATE_UUID": simple("CAST(uuid() AS VARCHAR)", anything, STRING, 0),
+    "RAND": simple("random()", anything, FLOAT, 0),
 }
 """Name -> how a call is written; another function is refused by its name."""
 
@@ -317,7 +199,7 @@ SAFE_FUNCTIONS: dict[str, FunctionWriter] = {
         for name in ("LOWER", "UPPER", "TRIM", "LENGTH", "STARTS_WITH", "ENDS_WITH", "REPLACE", "FARM_FINGERPRINT")
     },
     "SUBSTR": simple(
-        "bq_substr({0}, {1}) | CASE WHEN {2} >= 0 THEN bq_substr_length({0}, {1}, {2}) END", _first_text, STRING, 2, 3
+        "bq_substr({0}, {1}) | CASE WHEN {2} >= 0 THEN bq_substr_length({0}, {1}, {2}) END", first_text, STRING, 2, 3
     ),
 }
 """The functions that can be written with the prefix ``SAFE.``."""

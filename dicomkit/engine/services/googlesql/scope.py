@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from dicomkit.engine.persistence.warehouse_types import quote
 from dicomkit.engine.services.bigquery_errors import invalid_query
-from dicomkit.engine.services.googlesql.types import Sql, Type
+from dicomkit.engine.services.googlesql.types import Sql, Type, text_literal
 
 __all__ = ["Output", "Scope", "Source", "member"]
 
@@ -115,11 +115,19 @@ def _through(source: Source, head: str, rest: Sequence[str]) -> Sql:
     if source.value is not None:
         return member(source.value, rest)
     if not rest:
-        raise invalid_query(f"a whole row ({head}) as a value is not supported by the embedded BigQuery")
+        return _row(source)
     column = source.named(rest[0].lower())
     if column is None:
         raise invalid_query(f"Name {rest[0]} not found inside {head}")
     return member(column.value, rest[1:])
+
+
+def _row(source: Source) -> Sql:
+    """All columns of a source as one value."""
+    items = ", ".join(f"{quote(output.name)} := {output.value.text}" for output in source.columns.values())
+    fields = {name: (output.name, output.value.type) for name, output in source.columns.items()}
+    known = {name: (own, kind) for name, (own, kind) in fields.items() if kind is not None}
+    return Sql(f"struct_pack({items})", Type("RECORD", False, known if len(known) == len(fields) else None))
 
 
 def member(value: Sql, path: Sequence[str]) -> Sql:
@@ -128,6 +136,11 @@ def member(value: Sql, path: Sequence[str]) -> Sql:
         kind = value.type
         if kind is None:
             value = Sql(f"{value.text}.{quote(name)}")
+            continue
+        if kind == Type("JSON"):
+            # A name as a JSON Pointer (RFC 6901).
+            pointer = text_literal("/" + name.replace("~", "~0").replace("/", "~1"))
+            value = Sql(f"json_extract({value.text}, {pointer})", kind)
             continue
         if kind.kind != "RECORD" or kind.repeated:
             raise invalid_query(f"Cannot access field {name} on a value with type {kind}")

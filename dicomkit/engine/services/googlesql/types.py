@@ -84,9 +84,10 @@ _CAST_KINDS = {
     exp.DType.DATETIME: "DATETIME",
     exp.DType.TIMESTAMP: "DATETIME",
     exp.DType.TIMESTAMPTZ: "TIMESTAMP",
+    exp.DType.BINARY: "BYTES",
+    exp.DType.VARBINARY: "BYTES",
+    exp.DType.JSON: "JSON",
 }
-
-_COLUMN_KINDS = {**_CAST_KINDS, exp.DType.VARBINARY: "BYTES", exp.DType.BINARY: "BYTES", exp.DType.JSON: "JSON"}
 
 
 def from_field(field: Mapping[str, Any]) -> Type:
@@ -106,7 +107,7 @@ def text_literal(text: str) -> str:
 
 def scalar_name(kind: exp.DataType) -> str:
     """The type of a column in DDL, in the spelling of the REST API."""
-    name = _COLUMN_KINDS.get(kind.this) if isinstance(kind.this, exp.DType) and not kind.expressions else None
+    name = _CAST_KINDS.get(kind.this) if isinstance(kind.this, exp.DType) and not kind.expressions else None
     if name is None:
         raise not_supported(f"a column of the type {kind.sql('bigquery')[:60]}")
     return name
