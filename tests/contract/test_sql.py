@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from google.api_core.exceptions import GoogleAPICallError
 
 import dicomkit as dk
 from dicomkit.errors import FailedPrecondition, InvalidArgument, NotFound
@@ -100,11 +101,104 @@ def test_values_go_as_parameters(conn: dk.Dataset) -> None:
             store.sql("SELECT @x", params=params)
 
 
+def test_lists_and_records_go_as_parameters(conn: dk.Dataset) -> None:
+    """A column of a frame is a list of values, a dict a record, a list of dicts a small table to join with."""
+    store = conn.create_store("ct", stream_to="bq://local.imaging.ct")
+    store.upload([ct_slice(1), ct_slice(2), ct_slice(3)])
+    found = store.search_studies(PatientID="P1")["StudyInstanceUID"]
+    text = "SELECT PatientID FROM {table} WHERE StudyInstanceUID IN UNNEST(@uids)"
+    assert store.sql(text, params={"uids": found})["PatientID"].tolist() == ["P1"]
+    one = store.sql("SELECT @r.low + 1 AS n, @r.name AS name", params={"r": {"low": 1, "name": "a"}})
+    assert one.values.tolist() == [[2, "a"]]
+    arms = [{"id": "P1", "arm": "a"}, {"id": "P3", "arm": "b"}]
+    joined = "SELECT t.PatientID, r.arm FROM {table} AS t, UNNEST(@arms) AS r WHERE r.id = t.PatientID ORDER BY 1"
+    assert store.sql(joined, params={"arms": arms}).values.tolist() == [["P1", "a"], ["P3", "b"]]
+
+
+def test_cost_comes_first(conn: dk.Dataset) -> None:
+    """A dry run reads nothing and says how much it would be; a limit refuses before anything runs."""
+    store = conn.create_store("ct", stream_to="bq://local.imaging.ct")
+    store.upload([ct_slice(1), ct_slice(2)])
+    every = store.sql("SELECT * FROM {table}", dry_run=True)
+    one = store.sql("SELECT Modality FROM {table}", dry_run=True)
+    assert list(every) == [column.name for column in dk.frames.QUERY_COST]
+    assert 0 < one["bytes"][0] < every["bytes"][0]
+    assert every["gb"][0] == every["bytes"][0] / 10**9
+    with pytest.raises(FailedPrecondition, match="nothing ran"):
+        store.sql("SELECT * FROM {table}", max_gb=one["gb"][0])
+    assert len(store.sql("SELECT * FROM {table}", max_gb=1)) == 2
+    assert conn.sql("SELECT * FROM `local.imaging.ct`", dry_run=True).equals(every)
+    for limit in (0, -1, float("nan"), float("inf"), True, "1"):
+        with pytest.raises(InvalidArgument, match="max_gb"):
+            store.sql("SELECT 1", max_gb=limit)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match="NoSuchColumn"):
+        store.sql("SELECT NoSuchColumn FROM {table}", dry_run=True)
+
+
+def test_arrow_types_where_pandas_has_none(conn: dk.Dataset) -> None:
+    """Dates are dates and records are records, also where no row comes."""
+    store = conn.create_store("ct", stream_to="bq://local.imaging.ct")
+    store.upload(ct_slice())
+    text = "SELECT StudyDate, StudyTime, PatientName, ImageType FROM {table}"
+    one, none = (store.sql(f"{text} WHERE {when}", dtypes="arrow") for when in ("TRUE", "FALSE"))
+    assert len(none) == 0
+    assert none.dtypes.equals(one.dtypes)
+    assert one["StudyDate"][0] == datetime.date(2024, 1, 1)
+    assert one["StudyTime"][0] == datetime.time(10, 30)
+    assert one["PatientName"].struct.field(["Alphabetic", "FamilyName"]).tolist() == ["Test"]
+    assert one["ImageType"].list.len().tolist() == [3]
+    with pytest.raises(InvalidArgument, match="dtypes"):
+        store.sql(text, dtypes="numpy")  # type: ignore[arg-type]
+
+
+def test_many_pages_are_one_frame(conn: dk.Dataset) -> None:
+    """A result of more rows than a page holds comes whole and in order."""
+    frame = conn.sql(
+        "SELECT n, CONCAT('row ', CAST(n AS STRING)) AS t FROM UNNEST(GENERATE_ARRAY(1, 60000)) AS n ORDER BY n"
+    )
+    assert frame["n"].tolist() == list(range(1, 60_001))
+    assert frame["t"].iloc[-1] == "row 60000"
+
+
+def test_a_query_that_is_interrupted_stops(conn: dk.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who stops a cell does not go on paying for its query."""
+
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dicomkit.client.sql.time.sleep", interrupt)
+    endless = (
+        "SELECT COUNT(*) AS n FROM UNNEST(GENERATE_ARRAY(1, 1000000)) AS a, UNNEST(GENERATE_ARRAY(1, 1000000)) AS b"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        conn.sql(f"{endless} WHERE MOD(a * b, 7) = 3")
+    monkeypatch.undo()
+    (job,) = conn.bigquery_client().list_jobs(max_results=1)
+    with pytest.raises(GoogleAPICallError, match="cancelled"):
+        job.result(timeout=60)
+
+
+def test_a_query_shows_how_far_it_is(
+    conn: dk.Dataset, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where somebody watches, and only after a while."""
+    monkeypatch.setattr("dicomkit.progress.is_watched", lambda: True)
+    text = "SELECT n FROM UNNEST(GENERATE_ARRAY(1, 100)) AS n"
+    conn.sql(text)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("dicomkit.client.sql.WATCH_S", 0.0)
+    conn.sql(text)
+    shown = capsys.readouterr().err
+    assert "query:" in shown
+    assert "/100" in shown
+
+
 def test_store_without_a_stream_has_no_table(conn: dk.Dataset) -> None:
     """The message says how to give it one; other tables can be queried all the same."""
     store = conn.create_store("ct")
-    with pytest.raises(FailedPrecondition, match="stream_to"):
-        store.sql("SELECT 1 FROM {table}")
+    for name in ("{table}", "{current}"):
+        with pytest.raises(FailedPrecondition, match="stream_to"):
+            store.sql(f"SELECT 1 FROM {name}")
     assert store.sql("SELECT 1 AS one")["one"].tolist() == [1]
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 import dicomkit as dk
@@ -383,7 +385,7 @@ def test_the_table_is_that_of_the_stream(conn: dk.Dataset) -> None:
     assert len(without.table(URI).current().to_frame()) == 1
 
 
-def test_a_table_of_the_json_schema_is_asked_as_far_as_it_can_tell(conn: dk.Dataset) -> None:
+def test_a_table_of_the_json_schema_is_asked_as_far_as_it_can_tell(conn: dk.Dataset, tmp_path: Path) -> None:
     """Rows are told apart there, too; attributes are no columns, and that is said."""
     config = dk.StreamConfig.to_table("bq://local.imaging.json", schema_json={})
     store = conn.create_store("json", stream_to=config)
@@ -394,6 +396,11 @@ def test_a_table_of_the_json_schema_is_asked_as_far_as_it_can_tell(conn: dk.Data
     assert current.to_frame()["StudyInstanceUID"].tolist() == [f"{ROOT}.2"]
     assert rows(current.facets("StorageClass").to_frame(), "value", "instances") == [("STANDARD", 1)]
     assert len(current.sample(5).to_frame()) == 1
+    assert pq.read_table(current.to_parquet(tmp_path / "json.parquet")).num_rows == 1
+    with duckdb.connect() as connection:
+        current.to_duckdb(connection, "json")
+        modality = "SELECT Metadata::JSON->'00080060'->'Value'->>0 FROM json"
+        assert connection.execute(modality).fetchall() == [("CT",)]
     assert "Metadata" in current.missing().to_frame()["attribute"].tolist()
     assert "StorageClass" in current.describe().to_frame()["attribute"].tolist()
     for ask in (
