@@ -21,6 +21,7 @@ MAX_UID = 64
 """Most characters of a UID (PS3.5 section 9.1)."""
 
 _UID = re.compile(r"(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))*", re.ASCII)
+_PLAIN_ID = re.compile(r"[A-Za-z0-9_.-]+")
 _LENIENT_UID = re.compile(r"[0-9]+(?:\.[0-9]+)*", re.ASCII)
 
 
@@ -50,7 +51,10 @@ def _is_id(value: object, punctuation: str) -> bool:
         isinstance(value, str)
         and 0 < len(value) <= MAX_ID
         and value not in (".", "..")
-        and all(c in punctuation or unicodedata.category(c)[0] in "LN" for c in value)
+        and (
+            _PLAIN_ID.fullmatch(value) is not None
+            or all(c in punctuation or unicodedata.category(c)[0] in "LN" for c in value)
+        )
     )
 
 

@@ -209,7 +209,7 @@ def condition(path: AttributePath, value: str, *, mode: Mode = "friendly", fuzzy
 def _check_text(name: str, vr: str, value: str) -> None:
     if len(value) > (MAX_UIDS * 65 if vr == "UI" else MAX_VALUE):
         raise InvalidArgument(f"the match value of {name} is longer than {MAX_VALUE} characters; shorten it")
-    if any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
+    if not (value.isascii() and value.isprintable()) and any(unicodedata.category(c) in ("Cc", "Cs") for c in value):
         raise InvalidArgument(f"the match value of {name} holds control characters; leave them out")
 
 

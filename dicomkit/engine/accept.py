@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from urllib.parse import unquote
 
 from dicomkit.dicom.media_type import parse_media_type
@@ -186,8 +186,13 @@ def _quality(text: str) -> float:
 
 def wants(header: str | None, offers: tuple[str, ...]) -> str | None:
     """The one of *offers* that a client wants most; ``None`` when it takes none of them."""
-    ranked = _ranked(header, "", Offers(tuple(Offer(media) for media in offers)))
+    ranked = Accept(header).ranked(_offers(offers))
     return ranked[0].media if ranked else None
+
+
+@cache
+def _offers(media: tuple[str, ...]) -> Offers:
+    return Offers(tuple(Offer(each) for each in media))
 
 
 def not_acceptable(header: str | None, offers: str) -> NotAcceptable:

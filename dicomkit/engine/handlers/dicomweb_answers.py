@@ -154,15 +154,11 @@ def single(
                     hold.close()
                     return _not_satisfiable(length, headers)
                 headers["Content-Range"] = f"bytes {start}-{stop - 1}/{length}"
+    headers["Content-Length"] = str(stop - start)
     if request.method == "HEAD":
         hold.close()
-        response = Response(status=status, headers=headers)
-    else:
-        response = Response(
-            started(content(start, stop), hold), status=status, headers=headers, direct_passthrough=True
-        )
-    response.content_length = stop - start
-    return response
+        return Response(status=status, headers=headers)
+    return Response(started(content(start, stop), hold), status=status, headers=headers, direct_passthrough=True)
 
 
 def _range(request: Request, etag: str, length: int) -> tuple[int, int] | None:
