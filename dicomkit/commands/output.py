@@ -49,7 +49,7 @@ def show(frame: pd.DataFrame, format_: Format, output: Path | None = None) -> No
 
 def show_stream(frames: Iterable[pd.DataFrame], format_: Format) -> None:
     """Write frames as they come: JSON as a record a line, CSV with one line of names."""
-    from dicomkit.commands import formats
+    from dicomkit.frames import formats
 
     is_first = True
     for frame in frames:
@@ -63,7 +63,7 @@ def show_stream(frames: Iterable[pd.DataFrame], format_: Format) -> None:
 
 
 def _encoded(frame: pd.DataFrame, format_: Format) -> bytes:
-    from dicomkit.commands import formats
+    from dicomkit.frames import formats
 
     if format_ is Format.parquet:
         return formats.parquet_bytes(frame)

@@ -8,8 +8,8 @@ from typing import Any, TextIO
 
 import pandas as pd
 
-from dicomkit.commands.cells import plain_cells
 from dicomkit.commands.group import said, tell
+from dicomkit.frames.cells import plain_cells
 
 __all__ = ["print_table"]
 

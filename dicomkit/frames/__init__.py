@@ -1,5 +1,6 @@
 """Typed DataFrames: the columns as data, and the ways to them from DICOM JSON, from plain rows and from BigQuery."""
 
+from dicomkit.frames.accessor import DicomAccessor
 from dicomkit.frames.columns import (
     DATASETS,
     DEIDENTIFY_PREVIEW,
@@ -26,10 +27,11 @@ from dicomkit.frames.columns import (
 )
 from dicomkit.frames.dicom_json import ColumnBuilder, first_values, frame_of
 from dicomkit.frames.persons import person_name
-from dicomkit.frames.table_columns import DOCTOR, QUERY_COST, TABLE_SCHEMA
+from dicomkit.frames.table_columns import ATTRIBUTES, DOCTOR, QUERY_COST, TABLE_SCHEMA
 from dicomkit.frames.tables import table
 
 __all__ = [
+    "ATTRIBUTES",
     "DATASETS",
     "DEIDENTIFY_PREVIEW",
     "DOCTOR",
@@ -54,6 +56,7 @@ __all__ = [
     "UPLOAD",
     "Column",
     "ColumnBuilder",
+    "DicomAccessor",
     "attribute",
     "first_values",
     "frame_of",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dicomkit.frames.columns import INTEGER, NUMBER, TEXT, Column
 
-__all__ = ["DOCTOR", "QUERY_COST", "TABLE_SCHEMA"]
+__all__ = ["ATTRIBUTES", "DOCTOR", "QUERY_COST", "TABLE_SCHEMA"]
 
 TABLE_SCHEMA: tuple[Column, ...] = (
     Column(name="path", dtype=TEXT, line="Names from the top, e.g. RequestAttributesSequence.RequestedProcedureID."),
@@ -30,3 +30,17 @@ DOCTOR: tuple[Column, ...] = (
     Column(name="remedy", dtype=TEXT, line="What to do; missing where nothing is to be done."),
 )
 """The links from a store to its tables: one row for each check."""
+
+ATTRIBUTES: tuple[Column, ...] = (
+    Column(name="name", dtype=TEXT, line="The column, a DICOM keyword where it is an attribute."),
+    Column(name="tag", dtype=TEXT, line="The attribute, eight hex digits; missing where the column is none."),
+    Column(name="vr", dtype=TEXT, line="Its VR in the dictionary."),
+    Column(name="dtype", dtype=TEXT, line="The dtype of the column."),
+    Column(name="present", dtype=INTEGER, unit="rows", line="Rows that have a value."),
+    Column(name="missing", dtype=INTEGER, unit="rows", line="Rows that have none."),
+    Column(name="distinct", dtype=INTEGER, line="Different values."),
+    Column(name="smallest", dtype=TEXT, line="The smallest number or earliest time, as text."),
+    Column(name="largest", dtype=TEXT, line="The largest number or latest time, as text."),
+    Column(name="description", dtype=TEXT, line="What the dictionary calls it."),
+)
+"""What a frame has of each attribute: one row for each column of it."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from dicomkit.commands.cells import plain_cells
+from dicomkit.frames.cells import plain_cells
 
 __all__ = ["csv_text", "harmless", "json_lines", "json_text", "parquet_bytes"]
 

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicomkit.commands.formats import csv_text, json_lines, json_text, parquet_bytes
 from dicomkit.commands.tables import print_table
+from dicomkit.frames.formats import csv_text, json_lines, json_text, parquet_bytes
 
 
 def texts(values: list[Any]) -> pd.DataFrame:
