@@ -21,7 +21,7 @@ from dicomkit.bigquery.schema import Field
 from dicomkit.dicom.reader import Part10, read_part10
 from dicomkit.engine.services.table_shape import TableShape
 
-__all__ = ["CODES", "FRAME", "FRAME_COLUMNS", "TABLE", "Both", "both", "headers", "line", "open_copy", "schema"]
+__all__ = ["CODES", "FRAME", "FRAME_COLUMNS", "TABLE", "Both", "both", "headers", "line", "open_copy", "physical_table"]
 
 HEADERS = ("examples_overlay.dcm", "CT_small.dcm", "JPEG2000.dcm")
 """Images of three makers with about 100 columns each: an MR, a CT with 170 private elements, a nuclear one."""
@@ -81,7 +81,7 @@ def _code(number: int) -> dict[str, Any]:
     return {tag: {"vr": vr, "Value": [text]} for tag, (vr, text) in texts.items()}
 
 
-def schema(lines: list[bytes]) -> list[Field]:
+def _schema(lines: list[bytes]) -> list[Field]:
     """The columns that rows need."""
     shape = TableShape()
     for one in lines:
@@ -122,7 +122,7 @@ def both(folder: Path, rows: int) -> Iterator[Both]:
     copy = folder / "copy.duckdb"
     shutil.copy(home / "warehouse.duckdb", copy)
     with dk.connect(home) as dataset, closing(open_copy(copy)) as direct:
-        tables = {TABLE: _physical(direct, rows), FRAME: _physical(direct, rows // 2)}
+        tables = {TABLE: physical_table(direct, rows), FRAME: physical_table(direct, rows // 2)}
         yield Both(dataset=dataset, direct=direct, tables=tables, rows=rows, frame_rows=rows // 2)
 
 
@@ -135,7 +135,7 @@ def _fill(dataset: dk.Dataset, base: int, times: int) -> None:
         lines.append(line(part10, codes=(number % 7, 7 + number % 11)[: 1 + number % 2]))
     client = dataset.bigquery_client(project="local")
     client.create_dataset("bench")
-    fields = [bigquery.SchemaField.from_api_repr(field) for field in schema(lines)]
+    fields = [bigquery.SchemaField.from_api_repr(field) for field in _schema(lines)]
     config = bigquery.LoadJobConfig(schema=fields, source_format="NEWLINE_DELIMITED_JSON")
     client.load_table_from_file(io.BytesIO(b"\n".join(lines)), TABLE, job_config=config).result()
     new = ", ".join(
@@ -164,7 +164,7 @@ def open_copy(path: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _physical(connection: duckdb.DuckDBPyConnection, rows: int) -> str:
+def physical_table(connection: duckdb.DuckDBPyConnection, rows: int) -> str:
     """The quoted name of the table with *rows* streamed rows."""
     names = connection.execute(
         "SELECT database_name, schema_name, table_name FROM duckdb_columns() WHERE column_name = 'SOPInstanceUID'"
