@@ -256,24 +256,34 @@ def _frames(home: _Home, size: int, repeat: int) -> Iterator[Row]:
         ratios=[(peak - mebibytes) / BESIDE_MIB],
         target="<= 1",
     )
+    spent: dict[str, list[float]] = {"ours": [], "theirs": []}
+
+    def timed(name: str, work: Callable[[], object]) -> float:
+        begin = time.process_time()
+        taken = seconds(work)
+        spent[name].append(time.process_time() - begin)
+        return taken
+
     found = alternate(
         {
-            "ours": lambda: seconds(home.store.search_series),
-            "theirs": lambda: seconds(lambda: pd.DataFrame(home.catalog.execute(_FETCH).fetchall())),
+            "ours": lambda: timed("ours", home.store.search_series),
+            "theirs": lambda: timed("theirs", lambda: pd.DataFrame(home.catalog.execute(_FETCH).fetchall())),
         },
         min(repeat, 3),
     )
-    yield Row(
-        what=f"every one of {size:,} series to a typed frame",
-        ours=f"{statistics.median(found['ours']):.1f} s",
-        theirs=f"SQLite's rows of 14 of the columns, untyped: {statistics.median(found['theirs']):.1f} s",
-        ratios=[a / b for a, b in zip(found["ours"], found["theirs"], strict=True)],
-        target="<= 3",
-    )
+    # Both are one thread and wait for nothing: where other work shares the core, their processor time still tells.
+    for kind, times in (("", found), (", processor time", spent)):
+        yield Row(
+            what=f"every one of {size:,} series to a typed frame{kind}",
+            ours=f"{statistics.median(times['ours']):.1f} s",
+            theirs=f"SQLite's rows of 14 of the columns, untyped: {statistics.median(times['theirs']):.1f} s",
+            ratios=[a / b for a, b in zip(times["ours"], times["theirs"], strict=True)],
+            target="<= 3",
+        )
 
 
 def run(*, repeat: int, quick: bool, series: int = 200_000) -> Iterator[Row]:
-    """Yield two rows a search, and two for a frame of every series."""
+    """Yield two rows a search, and three for a frame of every series."""
     size = 2 * SMALL if quick else series
     with tempfile.TemporaryDirectory(prefix="dicomkit-bench-") as temporary:
         small, large = (_Home(Path(temporary) / str(n), n) for n in (SMALL, size))
