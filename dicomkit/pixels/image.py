@@ -108,7 +108,8 @@ class Image:
             )
         self.file = (buffer, start, end)
         pos = _after_preamble(buffer, start, end)
-        meta_end = _meta_end(buffer, pos, end)
+        self.has_prefix = pos - start == 132
+        self.dataset_start = meta_end = _meta_end(buffer, pos, end)
         meta_implicit = meta_end > pos and buffer[pos + 4 : pos + 6] not in VRS
         self.meta = Elements(buffer, pos, meta_end, implicit=meta_implicit, encoding=LITTLE)
         syntax = self.meta.text("00020010") or ""

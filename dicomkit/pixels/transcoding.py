@@ -108,7 +108,8 @@ def transcode_image(image: Image, target: str) -> bytearray | bytes:
         raise NotAcceptable(f"{target:.64} is no transfer syntax that this server writes; ask for {EXPLICIT_LITTLE}")
     if image.syntax == target:
         buffer, start, end = image.file
-        return buffer[start:end]
+        # Without preamble and prefix it is no file that others read (PS3.10 section 7.1).
+        return buffer[start:end] if image.has_prefix else _head(image, target) + buffer[image.dataset_start : end]
     check_source(image)
     replace = _new_pixels(image, target) if image.pixel_tag is not None else {}
     out = _head(image, target)

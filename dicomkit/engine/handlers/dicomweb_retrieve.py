@@ -86,15 +86,19 @@ def _answer(engine: Engine, request: Request, found: Found, offer: Offer) -> Res
 
 def _parts(engine: Engine, items: Sequence[StoredInstance], syntax: str) -> list[AnswerPart]:
     """The instances as they were stored, where that is the syntax, or transcoded when their turn comes."""
-    others = [item for item in items if syntax not in ("*", item.transfer_syntax)]
-    transcoded = engine.renderings.all_transcoded(others, syntax)
+
+    def is_there(item: StoredInstance) -> bool:
+        return syntax == "*" or (syntax == item.transfer_syntax and engine.retrieve.is_part10(item))
+
+    there = {item.key for item in items if is_there(item)}
+    transcoded = engine.renderings.all_transcoded([item for item in items if item.key not in there], syntax)
 
     def following() -> Iterator[bytes]:
         yield next(transcoded)
 
     return [
         AnswerPart(f"{DICOM}; transfer-syntax={syntax}", following)
-        if syntax not in ("*", item.transfer_syntax)
+        if item.key not in there
         else AnswerPart(
             f"{DICOM}; transfer-syntax={item.transfer_syntax}",
             partial(engine.retrieve.chunks, item),

@@ -105,6 +105,10 @@ class Retrieve:
         yield first
         yield from rest
 
+    def is_part10(self, item: StoredInstance) -> bool:
+        """Whether the instance begins as PS3.10 section 7.1 wants it: some that are stored have no preamble."""
+        return self._read(item, lambda place: self._storage.blobs.peek(place, 128, 132)) == b"DICM"
+
     def view(self, item: StoredInstance) -> bytes | mmap.mmap:
         """The bytes as they were received, checked: mapped where the instance is large."""
         return self._read(item, lambda place: self._storage.blobs.view(place, item.sha256))

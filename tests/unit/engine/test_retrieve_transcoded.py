@@ -21,7 +21,8 @@ from pydicom.uid import (
 from werkzeug.test import Client
 
 from dicomkit.engine import Engine
-from tests.unit.engine.factories import AS_STORED, FILE_AS_STORED, Instance, client, instance, store
+from tests.conftest import WHEEL
+from tests.unit.engine.factories import AS_STORED, FILE_AS_STORED, WEB, Instance, client, instance, store
 from tests.unit.engine.wheel_files import bodies, refusal, stored, typed_bodies
 
 FILE = "application/dicom"
@@ -128,6 +129,25 @@ def test_what_is_stored_so_is_sent_as_it_is(http: Client) -> None:
         syntax = one.dataset.file_meta.TransferSyntaxUID
         assert http.get(one.path, headers={"Accept": f"{FILE}; transfer-syntax={syntax}"}).data == one.data
         assert http.get(one.path, headers={"Accept": FILE_AS_STORED}).data == one.data
+
+
+@pytest.mark.parametrize("name", ["MR_small_implicit.dcm", "MR_small_RLE.dcm", "CT_small.dcm"])
+@pytest.mark.parametrize("cut", [128, 132], ids=["no preamble", "no prefix"])
+def test_what_has_no_preamble_gets_one_where_its_syntax_is_asked_for(http: Client, name: str, cut: int) -> None:
+    """Readers want it (PS3.10 section 7.1); the data set stays, byte by byte, and ``*`` is what was stored."""
+    dataset = read((WHEEL / name).read_bytes())
+    uid = f"{dataset.SOPInstanceUID[:-4]}{len(name) + 10}{cut % 100}"  # of its own, and as long
+    whole = (WHEEL / name).read_bytes().replace(dataset.SOPInstanceUID.encode(), uid.encode())
+    data = whole[cut:]
+    assert http.post(f"{WEB}/studies", data=data, content_type=FILE).status_code == 200
+    path = f"{WEB}/studies/{dataset.StudyInstanceUID}/series/{dataset.SeriesInstanceUID}/instances/{uid}"
+    syntax = dataset.file_meta.TransferSyntaxUID
+    got = http.get(path, headers={"Accept": f"{FILE}; transfer-syntax={syntax}"}).data
+    assert got[:132] == bytes(128) + b"DICM"
+    assert read(got).file_meta.TransferSyntaxUID == syntax
+    assert got.endswith(whole[132 + 12 + dataset.file_meta.FileMetaInformationGroupLength :])
+    assert len(got) < len(whole) + 200
+    assert http.get(path, headers={"Accept": FILE_AS_STORED}).data == data
 
 
 def test_a_series_comes_in_one_syntax(http: Client) -> None:
