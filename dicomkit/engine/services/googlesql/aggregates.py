@@ -297,6 +297,6 @@ AGGREGATES: dict[str, FunctionWriter] = {
 
 OVER_AGGREGATES = frozenset(
     {"COUNT", "COUNTIF", "SUM", "AVG", "MIN", "MAX", "ANY_VALUE", "LOGICAL_AND", "LOGICAL_OR", "STDDEV", "STDDEV_SAMP",
-     "STDDEV_POP", "VARIANCE", "VAR_SAMP", "VAR_POP"}
+     "STDDEV_POP", "VARIANCE", "VAR_SAMP", "VAR_POP", "CORR", "COVAR_POP", "COVAR_SAMP", "BIT_AND", "BIT_OR"}
 )  # fmt: skip
 """Those whose text stands before an OVER as it is."""

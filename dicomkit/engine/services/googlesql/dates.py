@@ -54,6 +54,9 @@ _FORMATS = {
     "T": "%H:%M:%S",
     "D": "%m/%d/%y",
     "R": "%H:%M",
+    "X": "%H:%M:%S",
+    "h": "%b",
+    "x": "%m/%d/%y",
 }
 """Format element -> DuckDB's; an element that is not here is refused."""
 
@@ -196,7 +199,7 @@ def extract(w: Writer, node: exp.Extract, scope: Scope) -> Sql:
         return Sql(f"bq_week({value.text}, {first})", INTEGER)
     if part in ("DATE", "TIME", "DATETIME") and known == "both":
         kind = {"DATE": DATE, "TIME": TIME, "DATETIME": DATETIME}[part]
-        return Sql(f"CAST({value.text} AS {_DUCKDB[kind]})", kind)
+        return Sql(f"CAST(CAST({value.text} AS TIMESTAMP) AS {_DUCKDB[kind]})", kind)
     if part not in _EXTRACTS:
         raise not_supported(f"EXTRACT of {part}")
     return Sql(_EXTRACTS[part].format(value.text), INTEGER)
@@ -284,7 +287,8 @@ def _time(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
         check_numeric(name, *numbers)
         return Sql(f"make_time({', '.join(number.text for number in numbers)})", TIME)
     _zone(w, name, args[1:])
-    return Sql(f"CAST({moment(w, args[0], scope, name, DATETIME, TIMESTAMP).text} AS TIME)", TIME)
+    # DuckDB casts no TIMESTAMPTZ to a TIME.
+    return Sql(f"CAST(CAST({moment(w, args[0], scope, name, DATETIME, TIMESTAMP).text} AS TIMESTAMP) AS TIME)", TIME)
 
 
 def _now(text: str, kind: Type) -> FunctionWriter:
@@ -404,9 +408,9 @@ DATE_FUNCTIONS: dict[str, FunctionWriter] = {
     "UNIX_SECONDS": _from(TIMESTAMP, _seconds(1), INTEGER),
     "UNIX_MILLIS": _from(TIMESTAMP, _seconds(1_000), INTEGER),
     "UNIX_MICROS": _from(TIMESTAMP, lambda text: f"epoch_us({text})", INTEGER),
-    "TIMESTAMP_SECONDS": _from(INTEGER, lambda text: f"make_timestamptz({text} * 1000000)", TIMESTAMP),
-    "TIMESTAMP_MILLIS": _from(INTEGER, lambda text: f"make_timestamptz({text} * 1000)", TIMESTAMP),
-    "TIMESTAMP_MICROS": _from(INTEGER, lambda text: f"make_timestamptz({text})", TIMESTAMP),
+    "TIMESTAMP_SECONDS": _from(INTEGER, lambda text: f"make_timestamptz(CAST({text} AS BIGINT) * 1000000)", TIMESTAMP),
+    "TIMESTAMP_MILLIS": _from(INTEGER, lambda text: f"make_timestamptz(CAST({text} AS BIGINT) * 1000)", TIMESTAMP),
+    "TIMESTAMP_MICROS": _from(INTEGER, lambda text: f"make_timestamptz(CAST({text} AS BIGINT))", TIMESTAMP),
 }
 """Name -> how a call is written."""
 

@@ -258,6 +258,8 @@ def _cast(w: Writer, node: exp.Cast, scope: Scope) -> Sql:
         return _cast_bytes(inner, target, safe=safe)
     if target == NUMERIC:
         return Sql(f"{'TRY_CAST' if safe else 'CAST'}({inner.text} AS DECIMAL(38,9))", NUMERIC)
+    if (inner.type, target) == (TIMESTAMP, TIME):
+        inner = inner._replace(text=f"CAST({inner.text} AS TIMESTAMP)")
     prefix = "bq_safe_cast_" if safe and target != STRING else "bq_cast_"
     return Sql(f"{prefix}{_CASTS[target]}({inner.text})", target, inner.literal)
 

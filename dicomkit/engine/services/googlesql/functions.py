@@ -192,12 +192,14 @@ FUNCTIONS: dict[str, FunctionWriter] = {
 }
 """Name -> how a call is written; another function is refused by its name."""
 
+_WITHOUT_ERRORS = (
+    "LOWER", "UPPER", "TRIM", "LTRIM", "RTRIM", "LENGTH", "CHAR_LENGTH", "STARTS_WITH", "ENDS_WITH", "STRPOS", "REPLACE",
+    "REVERSE", "CONCAT", "SPLIT", "FARM_FINGERPRINT", "MD5", "SHA1", "SHA256", "TO_HEX", "TO_BASE64",
+)  # fmt: skip
+
 SAFE_FUNCTIONS: dict[str, FunctionWriter] = {
     # These have no error but for their arguments' types.
-    **{
-        name: FUNCTIONS[name]
-        for name in ("LOWER", "UPPER", "TRIM", "LENGTH", "STARTS_WITH", "ENDS_WITH", "REPLACE", "FARM_FINGERPRINT")
-    },
+    **{name: FUNCTIONS[name] for name in _WITHOUT_ERRORS},
     "SUBSTR": simple(
         "bq_substr({0}, {1}) | CASE WHEN {2} >= 0 THEN bq_substr_length({0}, {1}, {2}) END", first_text, STRING, 2, 3
     ),

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from sqlglot import exp
+
 from dicomkit.engine.persistence.warehouse_types import quote
 from dicomkit.engine.services.bigquery_errors import invalid_query
 from dicomkit.engine.services.googlesql.types import Sql, Type, text_literal
@@ -56,6 +58,8 @@ class Scope:
     """Names that USING made one."""
     outputs: dict[str, Output] = field(default_factory=dict)
     """Aliases of the SELECT list, where they can be used: GROUP BY, HAVING, QUALIFY, ORDER BY."""
+    windows: dict[str, exp.Window] = field(default_factory=dict)
+    """Lower-case name of a WINDOW clause -> what it says."""
     ctes: dict[str, tuple[str, list[Output]]] = field(default_factory=dict)
     """Lower-case name of a WITH query -> its name in DuckDB, its columns."""
 

@@ -5,7 +5,7 @@ Source: GoogleSQL reference, "Query syntax".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlglot import exp
 
@@ -133,12 +133,15 @@ def _limits(w: Writer, node: exp.Expr, scope: Scope) -> str:
 
 def _select(w: Writer, node: exp.Select, scope: Scope) -> tuple[str, list[Output]]:
     only(node, "expressions", "from_", "joins", "where", "group", "having", "qualify", "order", "limit", "offset",
-         "distinct", "kind", "with_")  # fmt: skip
-    if node.args.get("kind") not in (None, "STRUCT"):
+         "distinct", "kind", "with_", "windows")  # fmt: skip
+    scope.windows = {each.this.name.lower(): each for each in node.args.get("windows") or ()}
+    if node.args.get("kind") not in (None, "STRUCT", "VALUE"):
         raise not_supported(f"SELECT AS {node.args['kind']}")
     clauses = write_from(w, node, scope)
     columns = _outputs(w, node, scope)
     distinct = _distinct(node, columns)
+    if node.args.get("kind") == "VALUE":
+        _check_value(columns)
     if node.args.get("where"):
         clauses += f" WHERE {w.text(node.args['where'].this, scope)}"
     if node.args.get("group"):
@@ -162,6 +165,15 @@ def _select(w: Writer, node: exp.Select, scope: Scope) -> tuple[str, list[Output
         outputs = [Output("_struct", struct([(column.name, column.value) for column in columns]))]
     listed = ", ".join(f"{output.value.text} AS {quote(output.name)}" for output in outputs)
     return f"SELECT {'DISTINCT ' if distinct else ''}{listed}{clauses}", outputs
+
+
+def _check_value(columns: Sequence[Output]) -> None:
+    """A value that is no STRUCT is a column like another."""
+    if len(columns) != 1:
+        raise invalid_query("SELECT AS VALUE query must have exactly one column")
+    kind = columns[0].value.type
+    if kind is None or kind.kind == "RECORD":
+        raise not_supported(f"SELECT AS VALUE of {kind or 'a value whose type is not known here'}")
 
 
 def _distinct(node: exp.Select, columns: Sequence[Output]) -> bool:
@@ -208,7 +220,9 @@ def _group(w: Writer, group: exp.Group, outputs: Sequence[Output], scope: Scope)
         if isinstance(item, exp.Literal) and not item.is_string:
             items.append(_ordinal(item, len(outputs)))
         elif isinstance(item, exp.Rollup | exp.Cube | exp.GroupingSets):
-            raise not_supported(f"GROUP BY {what(item)}")
+            word = {exp.Rollup: "ROLLUP", exp.Cube: "CUBE"}.get(type(item), "GROUPING SETS")
+            inner = ", ".join(_grouping_item(w, each, aliases, scope) for each in item.expressions)
+            items.append(f"{word} ({inner})")
         elif isinstance(item, exp.Column) and len(item.parts) == 1 and item.name.lower() in aliases:
             output = aliases[item.name.lower()]
             _clash(item.name, output, scope)
@@ -220,6 +234,22 @@ def _group(w: Writer, group: exp.Group, outputs: Sequence[Output], scope: Scope)
             _check_groupable(value, "an expression")
             items.append(value.text)
     return ", ".join(items)
+
+
+def _grouping_item(w: Writer, item: exp.Expr, aliases: Mapping[str, Output], scope: Scope) -> str:
+    """What stands in ROLLUP, CUBE or GROUPING SETS: an expression, or several in parentheses."""
+    if isinstance(item, exp.Rollup | exp.Cube | exp.GroupingSets):
+        raise not_supported(f"GROUP BY {what(item)} inside of another")
+    if isinstance(item, exp.Tuple):
+        return f"({', '.join(_grouping_item(w, each, aliases, scope) for each in item.expressions)})"
+    if isinstance(item, exp.Paren):
+        return f"({_grouping_item(w, item.this, aliases, scope)})"
+    alias = aliases.get(item.name.lower()) if isinstance(item, exp.Column) and len(item.parts) == 1 else None
+    if alias is not None:
+        _clash(item.name, alias, scope)
+    value = alias.value if alias is not None else w.expr(item, scope)
+    _check_groupable(value, "an expression")
+    return value.text
 
 
 def _check_groupable(value: Sql, name: str) -> None:

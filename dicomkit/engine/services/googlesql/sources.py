@@ -17,6 +17,7 @@ from dicomkit.engine.services.googlesql.parser import only, what
 from dicomkit.engine.services.googlesql.pivot import pivoted
 from dicomkit.engine.services.googlesql.scope import Output, Scope, Source
 from dicomkit.engine.services.googlesql.types import Sql
+from dicomkit.engine.services.googlesql.unpivot import unpivoted
 from dicomkit.engine.services.googlesql.writer import Writer
 
 __all__ = ["write_from", "write_item"]
@@ -62,7 +63,7 @@ def _item(w: Writer, node: exp.Expr, scope: Scope) -> tuple[str, str]:
     alias = w.alias("s")
     hidden: dict[str, Output] = {}
     if isinstance(node, exp.Table):
-        only(node, "this", "db", "catalog", "alias", "joins", "pivots")
+        only(node, "this", "db", "catalog", "alias", "joins", "pivots", "sample")
         name, written = _names(node), node.alias
         cte = scope.cte(name[0]) if len(name) == 1 else None
         if cte is not None:
@@ -76,7 +77,7 @@ def _item(w: Writer, node: exp.Expr, scope: Scope) -> tuple[str, str]:
             hidden = {column.lower(): _reference(alias, column, Sql("", kind)) for column, kind in table.hidden}
         # In one pair of back-ticks the last name of the path is the range variable.
         source = Source(written or name[-1].rsplit(".", 1)[-1], columns, hidden)
-        return _named(w, node, f"{text} AS {alias}", alias, source, scope)
+        return _named(w, node, f"{text} AS {alias}{_sample(node)}", alias, source, scope)
     if isinstance(node, exp.Subquery):
         only(node, "this", "alias", "joins", "with_", "pivots")
         # A subquery in FROM sees the query around, not its neighbours.
@@ -90,9 +91,27 @@ def _item(w: Writer, node: exp.Expr, scope: Scope) -> tuple[str, str]:
     raise not_supported(f"{what(node)} in FROM")
 
 
+def _sample(node: exp.Table) -> str:
+    """``TABLESAMPLE SYSTEM (n PERCENT)``: about that part of the rows, whole blocks of them."""
+    sample = node.args.get("sample")
+    if sample is None:
+        return ""
+    only(sample, "method", "percent")
+    percent = sample.args.get("percent")
+    if node.args.get("pivots") or not isinstance(percent, exp.Literal) or percent.is_string:
+        raise not_supported("TABLESAMPLE with anything but a number PERCENT")
+    if sample.args["method"].name.upper() != "SYSTEM" or not 0 <= float(percent.this) <= 100:
+        raise invalid_query("TABLESAMPLE takes SYSTEM and a number from 0 to 100")
+    return f" TABLESAMPLE SYSTEM ({float(percent.this)} PERCENT)"
+
+
 def _named(w: Writer, node: exp.Expr, text: str, alias: str, source: Source, scope: Scope) -> tuple[str, str]:
     """Put *source* into the scope, or what a PIVOT after it is."""
-    if node.args.get("pivots"):
+    pivots = node.args.get("pivots") or []
+    if len(pivots) == 1 and pivots[0].args.get("unpivot"):
+        text, source = unpivoted(w, pivots[0], text, source)
+        alias = text.rsplit(" ", 1)[-1]
+    elif pivots:
         text, source = pivoted(w, node.args["pivots"], text, source, scope)
         alias = text.rsplit(" ", 1)[-1]
     _add(scope, source)

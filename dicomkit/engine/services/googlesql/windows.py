@@ -5,6 +5,8 @@ Source: GoogleSQL reference, "Window function calls", "Navigation functions", "N
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlglot import exp
 
 from dicomkit.engine.services.bigquery_errors import invalid_query, not_supported
@@ -28,7 +30,7 @@ _NAVIGATION = {"LAG": (1, 3), "LEAD": (1, 3), "FIRST_VALUE": (1, 1), "LAST_VALUE
 
 def window(w: Writer, node: exp.Window, scope: Scope) -> Sql:
     """``function(...) OVER (...)``."""
-    only(node, "this", "partition_by", "order", "spec", "over")
+    only(node, "this", "partition_by", "order", "spec", "over", "alias")
     call, nulls = node.this, ""
     if isinstance(call, exp.IgnoreNulls | exp.RespectNulls):
         call, nulls = call.this, " IGNORE NULLS" if isinstance(call, exp.IgnoreNulls) else ""
@@ -70,11 +72,12 @@ def _function(w: Writer, call: exp.Anonymous, nulls: str, scope: Scope) -> Sql:
 
 def _over(w: Writer, node: exp.Window, scope: Scope) -> str:
     parts = []
-    if node.args.get("partition_by"):
-        parts.append("PARTITION BY " + ", ".join(w.text(item, scope) for item in node.args["partition_by"]))
-    if node.args.get("order"):
-        parts.append(order_by(w, node.args["order"], scope))
-    spec = node.args.get("spec")
+    given = _inherited(node, scope, 0)
+    if given["partition_by"]:
+        parts.append("PARTITION BY " + ", ".join(w.text(item, scope) for item in given["partition_by"]))
+    if given["order"]:
+        parts.append(order_by(w, given["order"], scope))
+    spec = given["spec"]
     if spec is not None:
         only(spec, "kind", "start", "start_side", "end", "end_side")
         start = _bound(spec.args["start"], spec.args.get("start_side"))
@@ -84,6 +87,19 @@ def _over(w: Writer, node: exp.Window, scope: Scope) -> str:
             raise not_supported(f"a window frame of {kind}")
         parts.append(f"{kind} BETWEEN {start} AND {end}")
     return " ".join(parts)
+
+
+def _inherited(node: exp.Window, scope: Scope, depth: int) -> dict[str, Any]:
+    """What *node* says, and what the window says whose name stands in it."""
+    own = {name: node.args.get(name) for name in ("partition_by", "order", "spec")}
+    alias = node.args.get("alias")
+    if alias is None:
+        return own
+    named = scope.windows.get(alias.name.lower())
+    if named is None or depth > 16:
+        raise invalid_query(f"Unrecognized window alias {alias.name[:80]}")
+    before = _inherited(named, scope, depth + 1)
+    return {name: own[name] or before[name] for name in own}
 
 
 def _bound(value: object, side: object) -> str:
