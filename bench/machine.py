@@ -40,7 +40,9 @@ def describe(core: int | None) -> str:
         f"{platform.system()} {platform.release()}",
         f"Python {sys.version.split()[0]}",
         ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES),
-        "pinned to one core, peers too" if core is not None else "not pinned: this system cannot",
+        "pinned to one core, peers too (over HTTP: client and servers apart)"
+        if core is not None
+        else "not pinned: this system cannot",
         f"load before the run {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "",
     ]
     return "; ".join(part for part in parts if part) + "."
