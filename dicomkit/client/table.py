@@ -271,8 +271,8 @@ class StreamedTable(TableRows):
                 found = client.get_table(str(self._reference), retry=retry_of(connection))
         except NotFound:
             raise NotFound(
-                f"there is no table {self.uri} yet; it is made with the first instance that is stored after the store "
-                "got its stream config"
+                f"there is no table {self.uri} at {connection.place} yet; it is made with the first instance that is "
+                "stored after the store got its stream config"
             ) from None
         return [field.to_api_repr() for field in found.schema]
 
