@@ -218,18 +218,19 @@ class Outbox:
         taken: list[Bundle] = []
         count = size = 0
         cursor = connection.execute(
-            "SELECT o.key, o.bundle_key, b.insert_id, b.packed, o.attempts FROM outbox o "
+            "SELECT o.key, o.bundle_key, b.insert_id, b.packed, o.attempts, o.row_count FROM outbox o "
             "JOIN bundles b ON b.key = o.bundle_key WHERE o.stream_key = ? AND o.key <= ? ORDER BY o.key",
             (stream_key, self.last_key if up_to is None else up_to),
         )
-        for key, bundle_key, insert_id, packed, attempts in cursor:
-            text = unpack(packed)
-            rows = text.split(b"\n")
-            count += len(rows)
-            size += len(text)
-            if taken and (count > max_rows or size > max_bytes):
+        for key, bundle_key, insert_id, packed, attempts, row_count in cursor:
+            count += row_count
+            if taken and count > max_rows:
                 break
-            taken.append(Bundle(key, bundle_key, insert_id, rows, attempts))
+            text = unpack(packed)
+            size += len(text)
+            if taken and size > max_bytes:
+                break
+            taken.append(Bundle(key, bundle_key, insert_id, text.split(b"\n"), attempts))
         cursor.close()
         return taken
 
