@@ -42,6 +42,8 @@ def _answered(handler: Callable[..., Any]) -> Handler:
     def answer(engine: Engine, request: Request, **path: str) -> Response:
         status = 200
         try:
+            # The names of the path by the rules of a table's; any name does for what the path does not have.
+            TableReference(path["project"], path.get("dataset", "d"), path.get("table", "t"))
             body = handler(engine, request, **path)
         except ApiError as error:
             status, body = error.status, _error_body(error)
