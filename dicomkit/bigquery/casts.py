@@ -64,10 +64,12 @@ class Cast:
         """The cast of *value*, an expression of the column's type."""
         if not self.is_array:
             return self.one.format(value)
+        if self.vr == "PN":
+            # An empty name among others: no array of a result may hold NULL.
+            name = f"IFNULL({self.one.format('v')}, '')"
+            return f"ARRAY(SELECT {name} FROM UNNEST({value}) AS v WITH OFFSET AS place ORDER BY place)"
         some = f"EXISTS(SELECT 1 FROM UNNEST({value}) AS v WHERE {self.one.format('v')} IS NULL)"
         all_of = f"ARRAY(SELECT {self.one.format('v')} FROM UNNEST({value}) AS v WITH OFFSET AS place ORDER BY place)"
-        if self.vr == "PN":
-            return all_of
         return f"IF({some}, [], {all_of})"
 
     def fails(self, value: str) -> str:
@@ -94,7 +96,7 @@ def text_of(each: Field, value: str) -> str | None:
             return None
         if not is_repeated(each):
             return _name(value)
-        return _joined(value, _name("v"))
+        return _joined(value, f"IFNULL({_name('v')}, '')")
     if each["type"] == "JSON":
         return None
     if not is_repeated(each):

@@ -242,6 +242,23 @@ def test_typed_columns_merge_with_a_search(odd: dk.Store) -> None:
     assert set(typed["PatientName"]) == {"Test^Patient1"} == set(search["PatientName"])
 
 
+def test_names_of_several_persons_are_text_each(store: dk.Store) -> None:
+    """Where one of them is empty it stays between the others: an array of a result holds no NULL."""
+    store.upload([ct_slice(1, OperatorsName=["A^B", "", "C"]), ct_slice(2)])
+    table = store.table()
+    frame = table.typed("OperatorsName", raw=False).to_frame()
+    assert rows(frame, "OperatorsName") == [(("A^B", "", "C"),), ((),)]
+    facets = table.facets("OperatorsName").to_frame()
+    assert rows(facets, "value", "instances") == [("A^B\\\\C", 1), (None, 1)]
+    assert rows(
+        table.flatten("OperatorsName.Alphabetic.FamilyName").to_frame(), "OperatorsName__Alphabetic__FamilyName"
+    ) == [
+        ("A",),
+        ("C",),
+        (None,),
+    ]
+
+
 def test_what_did_not_fit_is_listed(odd: dk.Store) -> None:
     """Text that is no number, and what the service put aside because the column could not hold it."""
     report = odd.table().typed().misfits().to_frame()
