@@ -87,6 +87,8 @@ class Engine(Assembly):
             route, path = self._route(request)
             method_id = environ[METHOD_ID] = route.method_id
             self.iam.authorize(caller_of(request), method_id, path)
+            if request.method == "GET":
+                self.turns.note_reader()
             response = route.handler(self, request, **path)
         except Exception as exc:  # noqa: BLE001 - the one place where an error becomes an answer
             response = _error_response(exc, method_id)

@@ -38,6 +38,7 @@ from dicomkit.engine.services.search import Search
 from dicomkit.engine.services.storage_settings import StorageSettings
 from dicomkit.engine.services.streaming import Streaming
 from dicomkit.engine.services.table_places import TablePlaces
+from dicomkit.engine.services.turns import Turns
 from dicomkit.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ class Assembly:
         self.removal = Removal(storage, self.notifications, self.compaction.notify, self.streaming.notify)
         self.datasets = Datasets(storage, self.operations, self.removal)
         self.dicom_stores = DicomStores(storage, self.removal, self.notifications, self.streaming.warm_up)
-        self.ingest = Ingest(storage, self.notifications, self.streaming.notify)
+        self.turns = Turns()
+        self.ingest = Ingest(storage, self.notifications, self.streaming.notify, self.turns)
         self.imports = Imports(storage, self.ingest, self.buckets)
         to_buckets = GcsExport(storage, self.buckets, self.retrieve, self.renderings)
         to_tables = BigQueryExport(

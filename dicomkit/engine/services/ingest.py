@@ -29,6 +29,7 @@ from dicomkit.engine.persistence.storage import Storage
 from dicomkit.engine.services.commits import GroupCommit
 from dicomkit.engine.services.notifications import Audience, Notifications
 from dicomkit.engine.services.prepare import StorePlan, prepare, row_forms, rows_of
+from dicomkit.engine.services.turns import Turns
 from dicomkit.errors import ApiError, DicomFormatError, NotFound
 from dicomkit.names import DicomStoreName
 
@@ -87,12 +88,17 @@ class Ingest:
         The home's files, and who is told of what is new in them.
     on_rows
         Called with the number of rows that a commit has put into the outbox.
+    turns
+        Who reads meanwhile goes first.
     """
 
-    def __init__(self, storage: Storage, notifications: Notifications, on_rows: Callable[[int], None]) -> None:
+    def __init__(
+        self, storage: Storage, notifications: Notifications, on_rows: Callable[[int], None], turns: Turns
+    ) -> None:
         self._storage = storage
         self._notifications = notifications
         self._on_rows = on_rows
+        self._turns = turns
         self._commits: GroupCommit[_Batch] = GroupCommit(self._commit)
 
     def store(
@@ -131,6 +137,7 @@ class Ingest:
         batch = _Batch(name, self._plan(name), action)
         try:
             for number, part in enumerate(parts, 1):
+                self._turns.give_way()
                 item = self._prepare(part, number, batch.store, study_uid, storage_class, results)
                 if item is None:
                     part.close()
