@@ -21,7 +21,7 @@ import requests
 import dicomkit as dk
 from tests.unit.engine.factories import FILE_AS_STORED, JSON
 
-__all__ = ["DATA", "FILES", "NAMES", "Kept", "keep_all", "read"]
+__all__ = ["DATA", "FILES", "NAMES", "WHEEL_NAMES", "Kept", "keep_all", "read"]
 
 DATA = Path(pydicom.__file__).parent / "data"
 EXTRA = os.environ.get("DICOMKIT_EXTRA_DICOM")
@@ -36,6 +36,9 @@ FILES: dict[str, Path] = {
 """By a name that begins with that of their folder."""
 
 NAMES = sorted(FILES)
+
+WHEEL_NAMES = [name for name in NAMES if DATA in FILES[name].parents]
+"""Of the files that every machine has."""
 
 _CLASH = "already exists"
 _BIG_ENDIAN = re.compile(rb"1\.2\.840\.10008\.1\.2\.2\0")

@@ -21,7 +21,7 @@ from bench.orthanc import MISSING, Orthanc, running
 from dicomkit.dicom.dictionary import keyword_of
 from dicomkit.dicom.multipart import parts
 from dicomkit.dicom.multipart_writer import Writer
-from tests.oracle.every_file import Kept, keep_all
+from tests.oracle.every_file import WHEEL_NAMES, Kept, keep_all
 from tests.oracle.json_agreement import Agreement
 
 JSON = "application/dicom+json"
@@ -113,7 +113,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     with running(folder) as orthanc, dk.connect(folder / "home") as dataset:
         if orthanc is None:
             (pytest.fail if "CI" in os.environ else pytest.skip)(MISSING)
-        found = [kept for kept in keep_all(dataset).values() if isinstance(kept, Kept)]
+        found = [kept for kept in keep_all(dataset, WHEEL_NAMES).values() if isinstance(kept, Kept)]
         files = [kept for kept in found if kept.store.id == found[0].store.id]
         refused = {kept.path.name for kept in files if not _is_taken(orthanc, kept)}
         yield Pair(orthanc, files, refused)
