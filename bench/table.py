@@ -40,7 +40,9 @@ FRAME_COLUMNS = (
 CODES = 18
 """Distinct codes in RequestAttributesSequence > RequestedProcedureCodeSequence."""
 
-_BASE_ROWS = 4_000
+BASE_ROWS = 4_000
+"""How many rows are made from headers."""
+
 _MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -113,10 +115,15 @@ class Both:
 
 
 @contextmanager
-def both(folder: Path, rows: int) -> Iterator[Both]:
-    """Make the tables of *rows* and half as many rows, and open them in an engine and in DuckDB."""
+def both(folder: Path, rows: int, *, base: int = BASE_ROWS) -> Iterator[Both]:
+    """Make the tables of *rows* and half as many rows, and open them in an engine and in DuckDB.
+
+    Parameters
+    ----------
+    base
+        Rows of instances of their own; the others are copies of them that no UID and no patient tells.
+    """
     home = folder / "home"
-    base = min(rows, _BASE_ROWS)
     with dk.connect(home) as dataset:
         _fill(dataset, base, rows // base)
     copy = folder / "copy.duckdb"
