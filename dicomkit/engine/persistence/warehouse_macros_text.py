@@ -21,6 +21,10 @@ TEXT_MACROS: tuple[str, ...] = (
     "[\\s\\[\\](){}/|<>!?@\"^#$&~_,.:;*%+-]+'), lambda p: upper(p[1]) || p[2:]), '')",
     "bq_regexp_instr(s, p) AS CASE WHEN regexp_matches(s, p) "
     "THEN length(regexp_extract(s, '(?s)^(.*?)(?:' || p || ')', 1)) + 1 ELSE 0 END",
+    # Beyond the largest FLOAT64 is an error; DuckDB gives infinity.
+    "bq_finite(v, given) AS CASE WHEN isinf(v) AND NOT isinf(given) THEN error('Floating point overflow') ELSE v END",
+    "bq_pow(a, b) AS bq_finite(pow(a, b), greatest(abs(CAST(a AS DOUBLE)), abs(CAST(b AS DOUBLE))))",
+    "bq_exp(a) AS bq_finite(exp(a), CAST(a AS DOUBLE))",
     # Exact for cubes of whole numbers.
     "bq_cbrt(v) AS CASE WHEN pow(round(cbrt(v)), 3) = v THEN round(cbrt(v)) ELSE cbrt(v) END",
     "bq_ieee_divide(a, b) AS CASE WHEN b = 0 THEN CASE WHEN a = 0 OR isnan(a) THEN CAST('nan' AS DOUBLE) "

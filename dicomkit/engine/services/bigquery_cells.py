@@ -10,6 +10,7 @@ Source: BigQuery REST v2, ``jobs.getQueryResults`` (rows, ``formatOptions``) and
 from __future__ import annotations
 
 import base64
+import datetime as dt
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -74,11 +75,30 @@ def _value(array: pa.Array, field: Field, timestamps: str) -> pa.Array:
         return pc.if_else(array.is_valid(), text, _NULL) if array.null_count else text
     if array.null_count == len(array):
         return pa.array([_NULL] * len(array), pa.string())
+    if field["type"] in _BOUNDS:
+        _check_range(array, field["type"])
     if field["type"] == "TIMESTAMP":
         text = _TIMESTAMPS[timestamps](array)
     else:
         text = _ENCODERS[field["type"]](array)
     return pc.fill_null(text, _NULL) if text.null_count else text
+
+
+_BOUNDS = ("DATE", "DATETIME", "TIMESTAMP")
+_FIRST, _LAST = dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31, 23, 59, 59, 999_999)  # noqa: DTZ001 - UTC is added
+_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - as above
+_LEAST, _MOST = ((bound - _EPOCH) // dt.timedelta(microseconds=1) for bound in (_FIRST, _LAST))
+
+
+def _check_range(array: pa.Array, kind: str) -> None:
+    """Raise for a year before 1 or after 9999, which BigQuery has not and its clients cannot read."""
+    numbers = (
+        array.cast(pa.int32()) if kind == "DATE" else array.cast(pa.timestamp("us", array.type.tz)).cast(pa.int64())
+    )
+    ends = pc.min_max(numbers)
+    scale = 86_400_000_000 if kind == "DATE" else 1
+    if ends["min"].as_py() * scale < _LEAST or ends["max"].as_py() * scale > _MOST:
+        raise invalid_query(f"{kind} is out of range: years are from 1 to 9999")
 
 
 def _around(before: str, text: pa.Array, after: str) -> pa.Array:

@@ -29,11 +29,17 @@ _OWN_MESSAGES = re.compile(
     r"(division by zero|Array cannot have a null element|Required field [A-Za-z_0-9]+ cannot be null"
     r"|ARRAY_(?:FIRST|LAST) cannot get the (?:first|last) element of an empty array|Length cannot be negative"
     r"|Invalid codepoint in CHR\(\)|Non-ASCII at the beginning of ASCII\(\)|The JSON value is not an? [a-z0-9]+"
-    r"|ERROR\(\) was called: [^\n]*|Bitwise shift by a negative number|Position and occurrence in INSTR must not be 0"
+    r"|ERROR\(\) was called: [^\n]*|Floating point overflow"
+    r"|Bitwise shift by a negative number|Position and occurrence in INSTR must not be 0"
     r"|Bad [a-z0-9]+ value in a CAST|Array index is out of bounds|Third argument in SUBSTR[^\n]*"
     r"|CAST of BYTES to STRING[^\n]*)"
 )
 """What the macros of the warehouse say; any other message of DuckDB may hold a value."""
+
+_REGEXP_ERROR = re.compile(
+    r"missing \)|missing \]|unexpected \)|no argument for repetition|invalid (?:escape|character class|perl|repetition)"
+)
+"""RE2's words for a pattern that is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +142,8 @@ def explained(error: duckdb.Error) -> ApiError:
     if isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException):
         first = _INTERNAL_NAME.sub("", text.split("\n", 1)[0])
         return invalid_query(f"{first} (the embedded BigQuery)")
+    if isinstance(error, duckdb.InvalidInputException) and _REGEXP_ERROR.search(text):
+        return invalid_query("Cannot parse regular expression")
     if isinstance(error, duckdb.ConversionException):
         return invalid_query("Bad value in a CAST or conversion")
     if isinstance(error, duckdb.OutOfRangeException):

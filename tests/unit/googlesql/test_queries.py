@@ -244,6 +244,65 @@ QUERIES: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
         "SELECT COUNT(*) FROM imaging.instances WHERE StudyDate >= '2021-01-01' AND StudyDate IN ('2021-02-07')",
         [("1",)],
     ),
+    "a JOIN with elements and a condition": (
+        "SELECT t.a, e FROM (SELECT 1 AS a, [1, 2] AS l UNION ALL SELECT 2, [1]) AS t LEFT JOIN UNNEST(t.l) AS e "
+        "ON e = t.a ORDER BY t.a",
+        [("1", "1"), ("2", None)],
+    ),
+    "named windows": (
+        "SELECT n, SUM(n) OVER w, COUNT(*) OVER (w ORDER BY n) FROM UNNEST([1, 2, 3]) AS n "
+        "WINDOW w AS (PARTITION BY MOD(n, 2)), other AS w ORDER BY n",
+        [("1", "4", "1"), ("2", "2", "1"), ("3", "4", "2")],
+    ),
+    "UNPIVOT leaves NULL out": (
+        "SELECT * FROM (SELECT 1 AS id, 10 AS q1, 20 AS q2, CAST(NULL AS INT64) AS q3) "
+        "UNPIVOT (sales FOR quarter IN (q1, q2 AS 'second', q3)) ORDER BY sales",
+        [("1", "10", "q1"), ("1", "20", "second")],
+    ),
+    "UNPIVOT INCLUDE NULLS keeps it": (
+        "SELECT u.v, u.k FROM (SELECT 10 AS a, CAST(NULL AS INT64) AS b) UNPIVOT INCLUDE NULLS "
+        "(v FOR k IN (a, b)) AS u ORDER BY u.k",
+        [("10", "a"), (None, "b")],
+    ),
+    "ROLLUP has the sums of the sums": (
+        "SELECT Modality, StudyInstanceUID, COUNT(*) FROM imaging.instances WHERE Modality = 'CT' "
+        "GROUP BY ROLLUP (Modality, StudyInstanceUID) ORDER BY 1, 2",
+        [(None, None, "3"), ("CT", None, "3"), ("CT", "1.1", "2"), ("CT", "1.2", "1")],
+    ),
+    "GROUPING SETS": (
+        "SELECT Modality AS m, COUNT(*) FROM imaging.instances GROUP BY GROUPING SETS ((m), ()) ORDER BY 1",
+        [(None, "5"), ("CT", "3"), ("MR", "2")],
+    ),
+    "all of a sample is all": (
+        "SELECT COUNT(*) FROM imaging.instances TABLESAMPLE SYSTEM (100 PERCENT)",
+        [("5",)],
+    ),
+    "a whole row is a value": (
+        "SELECT TO_JSON_STRING(t), t FROM (SELECT 1 AS x, [1.0] AS l, DATE '2020-01-01' AS d) AS t",
+        [('{"x":1,"l":[1],"d":"2020-01-01"}', ("1", ["1.0"], "2020-01-01"))],
+    ),
+    "JSON of a row of the table": (
+        "SELECT JSON_VALUE(TO_JSON(t), '$.LastUpdated'), INT64(TO_JSON(t).Rows) FROM imaging.instances AS t "
+        "WHERE SOPInstanceUID = '1.1.1.1'",
+        [("2026-01-02T03:04:05.500Z", "512")],
+    ),
+    "several patterns": (
+        "SELECT DISTINCT Modality LIKE ANY ('C%', 'X%'), Modality LIKE ALL ('%T', 'C%') "
+        "FROM imaging.instances ORDER BY 1",
+        [("false", "false"), ("true", "true")],
+    ),
+    "values with their types written": (
+        "SELECT ARRAY<FLOAT64>[1, 2.5], STRUCT<a INT64, b STRING>(1, 'x'), ARRAY<STRING>[], ARRAY<DATE>['2020-01-05']",
+        [(["1.0", "2.5"], ("1", "x"), [], ["2020-01-05"])],
+    ),
+    "an INTERVAL is added and taken away": (
+        "SELECT MIN(StudyDate) + INTERVAL 1 DAY, MIN(LastUpdated) - INTERVAL 1 HOUR FROM imaging.instances",
+        [("2020-01-05T00:00:00", "1767319445500000")],
+    ),
+    "bits": (
+        "SELECT 12 & 10, 12 | 10, 12 ^ 10, ~0, 1 << 63, -1 >> 60",
+        [("8", "14", "6", "-1", "-9223372036854775808", "15")],
+    ),
     "windows with frames": (
         "SELECT SUM(n) OVER (ORDER BY n ROWS BETWEEN 1 PRECEDING AND CURRENT ROW), LAG(n) OVER (ORDER BY n), "
         "LAST_VALUE(n) OVER (ORDER BY n ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) "

@@ -229,7 +229,8 @@ def _bits(function: str) -> FunctionWriter:
         call = _unwrapped(name, args)
         _only(name, call, 1, *(("DISTINCT",) if name == "BIT_XOR" else ()))
         value = w.expr(call.args[0], scope)
-        check_numeric(name, value)
+        if value.type not in (INTEGER, None):
+            raise invalid_query(f"No matching signature for aggregate function {name} for argument type: {value.type}")
         return Sql(f"{function}({'DISTINCT ' if call.distinct else ''}CAST({value.text} AS BIGINT))", INTEGER)
 
     return write

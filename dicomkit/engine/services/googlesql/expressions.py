@@ -230,7 +230,10 @@ def _case(w: Writer, node: exp.Case, scope: Scope) -> Sql:
 
 def _if(w: Writer, node: exp.If, scope: Scope) -> Sql:
     yes, no = w.expr(node.args["true"], scope), w.expr(node.args.get("false") or exp.null(), scope)
-    return Sql(f"(CASE WHEN {w.text(node.this, scope)} THEN {yes.text} ELSE {no.text} END)", _common([yes, no]))
+    condition = w.expr(node.this, scope)
+    if condition.type not in (BOOLEAN, None):
+        raise invalid_query(f"No matching signature for function IF: a BOOL is needed, not {condition.type}")
+    return Sql(f"(CASE WHEN {condition.text} THEN {yes.text} ELSE {no.text} END)", _common([yes, no]))
 
 
 def _common(values: list[Sql]) -> Type | None:

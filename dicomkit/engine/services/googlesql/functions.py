@@ -164,9 +164,9 @@ FUNCTIONS: dict[str, FunctionWriter] = {
     "CEILING": simple("ceil(CAST({0} AS DOUBLE))", floats, FLOAT, 1),
     "FLOOR": simple("floor(CAST({0} AS DOUBLE))", floats, FLOAT, 1),
     "SQRT": simple("sqrt({0})", floats, FLOAT, 1),
-    "POW": simple("pow({0}, {1})", floats, FLOAT, 2),
-    "POWER": simple("pow({0}, {1})", floats, FLOAT, 2),
-    "EXP": simple("exp({0})", floats, FLOAT, 1),
+    "POW": simple("bq_pow({0}, {1})", floats, FLOAT, 2),
+    "POWER": simple("bq_pow({0}, {1})", floats, FLOAT, 2),
+    "EXP": simple("bq_exp({0})", floats, FLOAT, 1),
     "LN": simple("ln({0})", floats, FLOAT, 1),
     "LOG": _log,
     "LOG10": simple("log10({0})", floats, FLOAT, 1),
@@ -193,8 +193,8 @@ FUNCTIONS: dict[str, FunctionWriter] = {
 """Name -> how a call is written; another function is refused by its name."""
 
 _WITHOUT_ERRORS = (
-    "LOWER", "UPPER", "TRIM", "LTRIM", "RTRIM", "LENGTH", "CHAR_LENGTH", "STARTS_WITH", "ENDS_WITH", "STRPOS", "REPLACE",
-    "REVERSE", "CONCAT", "SPLIT", "FARM_FINGERPRINT", "MD5", "SHA1", "SHA256", "TO_HEX", "TO_BASE64",
+    "LOWER", "UPPER", "TRIM", "LTRIM", "RTRIM", "LENGTH", "CHAR_LENGTH", "STARTS_WITH", "ENDS_WITH", "STRPOS",
+    "REPLACE", "REVERSE", "CONCAT", "SPLIT", "FARM_FINGERPRINT", "MD5", "SHA1", "SHA256", "TO_HEX", "TO_BASE64",
 )  # fmt: skip
 
 SAFE_FUNCTIONS: dict[str, FunctionWriter] = {

@@ -101,7 +101,7 @@ MATHEMATICS: dict[str, FunctionWriter] = {
 
 SAFE_MATHEMATICS: dict[str, FunctionWriter] = {
     name: simple(f"TRY({form})", floats, FLOAT, 1)
-    for name, form in (("SQRT", "sqrt({0})"), ("LN", "ln({0})"), ("LOG10", "log10({0})"), ("EXP", "exp({0})"))
+    for name, form in (("SQRT", "sqrt({0})"), ("LN", "ln({0})"), ("LOG10", "log10({0})"))
 }
 """The same with the prefix ``SAFE.``."""
 

@@ -176,13 +176,14 @@ def _merge(scope: Scope, name: str, side: str) -> None:
 
 def _unnest(w: Writer, join: exp.Join, side: str, text: str, root: str | None, scope: Scope) -> tuple[str, str | None]:
     on = join.args.get("on")
-    if (
-        join.args.get("using")
-        or side in ("RIGHT", "FULL")
-        or (on is not None and not (isinstance(on, exp.Boolean) and on.this))
-    ):
-        raise not_supported("a JOIN with UNNEST and a condition; write the condition in WHERE or in a subquery")
+    if join.args.get("using") or side in ("RIGHT", "FULL"):
+        raise not_supported("a RIGHT or FULL JOIN with UNNEST, or one with USING; put the UNNEST into a subquery")
     left = side == "LEFT"
+    if on is not None and not (isinstance(on, exp.Boolean) and on.this):
+        alias = w.alias("s")
+        columns, source = _elements(w, join.this, scope, alias, left=False)
+        _add(scope, source)
+        return f"{text} {side or 'INNER'} JOIN LATERAL (SELECT {columns}) AS {alias} ON {w.text(on, scope)}", None
     if root is not None:
         columns, source = _elements(w, join.this, scope, root, left=left)
         _add(scope, source)
