@@ -13,6 +13,7 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from dicomkit.engine.services.bigquery_errors import invalid_query, not_supported
+from dicomkit.engine.services.googlesql.calls import arity
 from dicomkit.engine.services.googlesql.json_functions import json_string
 from dicomkit.engine.services.googlesql.scope import Scope
 from dicomkit.engine.services.googlesql.types import (
@@ -25,11 +26,10 @@ from dicomkit.engine.services.googlesql.types import (
     Sql,
     Type,
     check_numeric,
-    text_literal,
 )
 from dicomkit.engine.services.googlesql.writer import FunctionWriter, Writer
 
-__all__ = ["DATE_FUNCTIONS", "SAFE_DATE_FUNCTIONS", "extract", "interval", "moment", "shifted"]
+__all__ = ["DATE_FUNCTIONS", "DUCKDB", "check_zone", "extract", "interval", "moment", "shifted"]
 
 _WEEKDAYS = {name: number for number, name in enumerate(
     ("SUNDAY", "MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY")
@@ -48,18 +48,6 @@ _UNITS: dict[Type, tuple[str, ...]] = {
 }  # fmt: skip
 """Type -> the parts that its ADD, SUB and DIFF take."""
 
-_FORMATS = {
-    **{letter: f"%{letter}" for letter in "YmdHMSybBaAjpI%"},
-    "F": "%Y-%m-%d",
-    "T": "%H:%M:%S",
-    "D": "%m/%d/%y",
-    "R": "%H:%M",
-    "X": "%H:%M:%S",
-    "h": "%b",
-    "x": "%m/%d/%y",
-}
-"""Format element -> DuckDB's; an element that is not here is refused."""
-
 
 def moment(w: Writer, node: exp.Expr, scope: Scope, function: str, *kinds: Type) -> Sql:
     """An argument of one of *kinds*; a text literal becomes the first of them."""
@@ -71,11 +59,6 @@ def moment(w: Writer, node: exp.Expr, scope: Scope, function: str, *kinds: Type)
     if value.type is not None and value.type not in kinds:
         raise invalid_query(f"No matching signature for function {function} for argument type: {value.type}")
     return Sql(value.text, value.type or kinds[0])
-
-
-def _arity(name: str, args: list[exp.Expr], least: int, most: int | None = None) -> None:
-    if not least <= len(args) <= (most or least):
-        raise invalid_query(f"No matching signature for function {name}: it does not take {len(args)} arguments")
 
 
 def _part(node: exp.Expr) -> tuple[str, int | None]:
@@ -92,7 +75,8 @@ def _part(node: exp.Expr) -> tuple[str, int | None]:
     raise invalid_query("A date part is expected here, such as DAY, MONTH or WEEK(MONDAY)")
 
 
-def _zone(w: Writer, name: str, args: list[exp.Expr]) -> None:
+def check_zone(w: Writer, name: str, args: list[exp.Expr]) -> None:
+    """Refuse another zone than UTC."""
     for arg in args:
         if not (isinstance(arg, exp.Literal) and arg.is_string and arg.this.upper() in _UTC):
             raise not_supported(f"{name} with a time zone other than UTC")
@@ -123,12 +107,12 @@ def shifted(w: Writer, node: exp.Expr, sign: str, step: exp.Interval, scope: Sco
     value = moment(w, node, scope, f"operator {sign}", DATETIME, DATE, TIMESTAMP)
     kind = DATETIME if value.type == DATE else value.type or DATETIME
     text = f"({value.text} {sign} {interval(w, step, scope, f'operator {sign}', _UNITS[kind])})"
-    return Sql(f"CAST({text} AS {_DUCKDB[kind]})", kind)
+    return Sql(f"CAST({text} AS {DUCKDB[kind]})", kind)
 
 
 def _shift(kind: Type, sign: str) -> FunctionWriter:
     def write(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
-        _arity(name, args, 2)
+        arity(name, args, 2)
         value = moment(w, args[0], scope, name, kind)
         step = interval(w, args[1], scope, name, _UNITS[kind])
         text = f"({value.text} {sign} {step})"
@@ -139,7 +123,7 @@ def _shift(kind: Type, sign: str) -> FunctionWriter:
 
 def _difference(kind: Type) -> FunctionWriter:
     def write(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
-        _arity(name, args, 3)
+        arity(name, args, 3)
         end, start = (moment(w, arg, scope, name, kind) for arg in args[:2])
         part, first = _part(args[2])
         if part not in _UNITS[kind]:
@@ -155,8 +139,8 @@ def _difference(kind: Type) -> FunctionWriter:
 
 def _truncate(*kinds: Type) -> FunctionWriter:
     def write(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
-        _arity(name, args, 2, 3)
-        _zone(w, name, args[2:])
+        arity(name, args, 2, 3)
+        check_zone(w, name, args[2:])
         value = moment(w, args[0], scope, name, *kinds)
         kind = value.type or kinds[0]
         part, first = _part(args[1])
@@ -166,12 +150,13 @@ def _truncate(*kinds: Type) -> FunctionWriter:
             text = f"bq_week_start({value.text}, {first})"
         else:
             text = f"date_trunc('{part.lower()}', {value.text})"
-        return Sql(f"CAST({text} AS {_DUCKDB[kind]})", kind)
+        return Sql(f"CAST({text} AS {DUCKDB[kind]})", kind)
 
     return write
 
 
-_DUCKDB = {DATE: "DATE", DATETIME: "TIMESTAMP", TIMESTAMP: "TIMESTAMPTZ", TIME: "TIME"}
+DUCKDB = {DATE: "DATE", DATETIME: "TIMESTAMP", TIMESTAMP: "TIMESTAMPTZ", TIME: "TIME"}
+"""Type -> DuckDB's."""
 
 _EXTRACTS = {
     "YEAR": "year({})", "QUARTER": "quarter({})", "MONTH": "month({})", "DAY": "day({})",
@@ -185,7 +170,7 @@ def extract(w: Writer, node: exp.Extract, scope: Scope) -> Sql:
     """``EXTRACT(part FROM value)``."""
     inner = node.expression
     if isinstance(inner, exp.AtTimeZone):
-        _zone(w, "EXTRACT", [inner.args["zone"]])
+        check_zone(w, "EXTRACT", [inner.args["zone"]])
         inner = inner.this
     value = moment(w, inner, scope, "EXTRACT", DATE, DATETIME, TIMESTAMP, TIME)
     iso = isinstance(node.this, exp.Var) and node.this.name.upper() == "ISOWEEK"
@@ -199,67 +184,25 @@ def extract(w: Writer, node: exp.Extract, scope: Scope) -> Sql:
         return Sql(f"bq_week({value.text}, {first})", INTEGER)
     if part in ("DATE", "TIME", "DATETIME") and known == "both":
         kind = {"DATE": DATE, "TIME": TIME, "DATETIME": DATETIME}[part]
-        return Sql(f"CAST(CAST({value.text} AS TIMESTAMP) AS {_DUCKDB[kind]})", kind)
+        return Sql(f"CAST(CAST({value.text} AS TIMESTAMP) AS {DUCKDB[kind]})", kind)
     if part not in _EXTRACTS:
         raise not_supported(f"EXTRACT of {part}")
     return Sql(_EXTRACTS[part].format(value.text), INTEGER)
 
 
-def _format(w: Writer, node: exp.Expr, name: str) -> str:
-    if not (isinstance(node, exp.RawString) or (isinstance(node, exp.Literal) and node.is_string)):
-        raise not_supported(f"{name} with a format that is no literal")
-    text, out, place = str(node.this), "", 0
-    while place < len(text):
-        if text[place] != "%":
-            out, place = out + text[place], place + 1
-            continue
-        letter = text[place + 1 : place + 2]
-        if letter not in _FORMATS:
-            raise not_supported(f"the format element %{letter}")
-        out, place = out + _FORMATS[letter], place + 2
-    return out
-
-
-def _formatted(*kinds: Type) -> FunctionWriter:
-    def write(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
-        _arity(name, args, 2, 3)
-        _zone(w, name, args[2:])
-        value = moment(w, args[1], scope, name, *kinds)
-        # DuckDB formats no TIMESTAMPTZ; the session's zone is UTC.
-        text = f"CAST({value.text} AS TIMESTAMP)" if value.type == TIMESTAMP else value.text
-        return Sql(f"strftime({text}, {text_literal(_format(w, args[0], name))})", STRING)
-
-    return write
-
-
-def _parsed(kind: Type, function: str) -> FunctionWriter:
-    def write(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
-        _arity(name, args, 2)
-        form = _format(w, args[0], name)
-        # A part that is not there is of 1970 in GoogleSQL and of 1900 in DuckDB.
-        if not {"%Y", "%m", "%d"} <= set(re.findall(r"%.", form)) and "%j" not in form:
-            raise not_supported(f"{name} without year, month and day in the format")
-        text = w.expr(args[1], scope)
-        if text.type not in (STRING, None):
-            raise invalid_query(f"No matching signature for function {name} for argument type: {text.type}")
-        return Sql(f"CAST({function}({text.text}, {text_literal(form)}) AS {_DUCKDB[kind]})", kind)
-
-    return write
-
-
 def _date(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
-    _arity(name, args, 1, 3)
+    arity(name, args, 1, 3)
     if len(args) == 3:
         numbers = [w.expr(arg, scope) for arg in args]
         check_numeric(name, *numbers)
         return Sql(f"make_date({', '.join(number.text for number in numbers)})", DATE)
-    _zone(w, name, args[1:])
+    check_zone(w, name, args[1:])
     return Sql(f"CAST({moment(w, args[0], scope, name, DATE, DATETIME, TIMESTAMP).text} AS DATE)", DATE)
 
 
 def _timestamp(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
-    _arity(name, args, 1, 2)
-    _zone(w, name, args[1:])
+    arity(name, args, 1, 2)
+    check_zone(w, name, args[1:])
     value = w.expr(args[0], scope)
     if value.type == STRING:
         return Sql(f"bq_cast_timestamp({value.text})", TIMESTAMP)
@@ -267,7 +210,7 @@ def _timestamp(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
 
 
 def _datetime(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
-    _arity(name, args, 1, 6)
+    arity(name, args, 1, 6)
     if len(args) == 6:
         numbers = [w.expr(arg, scope) for arg in args]
         check_numeric(name, *numbers)
@@ -276,25 +219,25 @@ def _datetime(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
         day = moment(w, args[0], scope, name, DATE)
         clock = moment(w, args[1], scope, name, TIME)
         return Sql(f"({day.text} + {clock.text})", DATETIME)
-    _zone(w, name, args[1:])
+    check_zone(w, name, args[1:])
     return Sql(f"CAST({moment(w, args[0], scope, name, DATETIME, TIMESTAMP, DATE).text} AS TIMESTAMP)", DATETIME)
 
 
 def _time(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
-    _arity(name, args, 1, 3)
+    arity(name, args, 1, 3)
     if len(args) == 3:
         numbers = [w.expr(arg, scope) for arg in args]
         check_numeric(name, *numbers)
         return Sql(f"make_time({', '.join(number.text for number in numbers)})", TIME)
-    _zone(w, name, args[1:])
+    check_zone(w, name, args[1:])
     # DuckDB casts no TIMESTAMPTZ to a TIME.
     return Sql(f"CAST(CAST({moment(w, args[0], scope, name, DATETIME, TIMESTAMP).text} AS TIMESTAMP) AS TIME)", TIME)
 
 
 def _now(text: str, kind: Type) -> FunctionWriter:
     def write(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
-        _arity(name, args, 0, 1)
-        _zone(w, name, args)
+        arity(name, args, 0, 1)
+        check_zone(w, name, args)
         return Sql(text, kind)
 
     return write
@@ -302,7 +245,7 @@ def _now(text: str, kind: Type) -> FunctionWriter:
 
 def _from(kind: Type, form: Callable[[str], str], result: Type) -> FunctionWriter:
     def write(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
-        _arity(name, args, 1)
+        arity(name, args, 1)
         if kind == INTEGER:
             number = w.expr(args[0], scope)
             check_numeric(name, number)
@@ -313,7 +256,7 @@ def _from(kind: Type, form: Callable[[str], str], result: Type) -> FunctionWrite
 
 
 def _last_day(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
-    _arity(name, args, 1, 2)
+    arity(name, args, 1, 2)
     value = moment(w, args[0], scope, name, DATE, DATETIME).text
     part, first = _part(args[1]) if len(args) == 2 else ("MONTH", None)
     if first is not None:
@@ -326,8 +269,8 @@ def _last_day(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
 
 
 def _string(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
-    _arity(name, args, 1, 2)
-    _zone(w, name, args[1:])
+    arity(name, args, 1, 2)
+    check_zone(w, name, args[1:])
     value = w.expr(args[0], scope)
     if value.type == Type("JSON"):
         return json_string(value)
@@ -335,36 +278,15 @@ def _string(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
 
 
 def _time_trunc(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
-    _arity(name, args, 2)
+    arity(name, args, 2)
     value, (part, _) = moment(w, args[0], scope, name, TIME), _part(args[1])
     if part not in _CLOCK:
         raise invalid_query(f"{name} does not support the {part[:40]} date part")
     return Sql(f"CAST(date_trunc('{part.lower()}', DATE '1970-01-01' + {value.text}) AS TIME)", TIME)
 
 
-def _format_time(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
-    _arity(name, args, 2)
-    form, value = _format(w, args[0], name), moment(w, args[1], scope, name, TIME)
-    if set(re.findall(r"%[A-Za-z]", form)) - {"%H", "%M", "%S", "%I", "%p"}:
-        raise invalid_query("FORMAT_TIME takes only elements of time")
-    return Sql(f"strftime(DATE '1970-01-01' + {value.text}, {text_literal(form)})", STRING)
-
-
-def _parse_time(function: str) -> FunctionWriter:
-    def write(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
-        _arity(name, args, 2)
-        form, text = _format(w, args[0], name), w.expr(args[1], scope)
-        if set(re.findall(r"%[A-Za-z]", form)) - {"%H", "%M", "%S", "%I", "%p"}:
-            raise invalid_query("PARSE_TIME takes only elements of time")
-        if text.type not in (STRING, None):
-            raise invalid_query(f"No matching signature for function {name} for argument type: {text.type}")
-        return Sql(f"CAST({function}({text.text}, {text_literal(form)}) AS TIME)", TIME)
-
-    return write
-
-
 def _calendar(w: Writer, name: str, args: list[exp.Expr], scope: Scope) -> Sql:
-    _arity(name, args, 2, 3)
+    arity(name, args, 2, 3)
     start, end = (moment(w, arg, scope, name, DATE) for arg in args[:2])
     # Months are counted from the start there and from one to the next here: only fixed lengths are the same.
     step = interval(w, args[2], scope, name, ("DAY", "WEEK")) if len(args) == 3 else "to_days(1)"
@@ -391,17 +313,9 @@ DATE_FUNCTIONS: dict[str, FunctionWriter] = {
     "DATE_TRUNC": _truncate(DATE, DATETIME, TIMESTAMP),
     "DATETIME_TRUNC": _truncate(DATETIME),
     "TIMESTAMP_TRUNC": _truncate(TIMESTAMP),
-    "FORMAT_DATE": _formatted(DATE),
-    "FORMAT_DATETIME": _formatted(DATETIME),
-    "FORMAT_TIMESTAMP": _formatted(TIMESTAMP),
-    "PARSE_DATE": _parsed(DATE, "strptime"),
-    "PARSE_DATETIME": _parsed(DATETIME, "strptime"),
-    "PARSE_TIMESTAMP": _parsed(TIMESTAMP, "strptime"),
     "LAST_DAY": _last_day,
     "STRING": _string,
     "TIME_TRUNC": _time_trunc,
-    "FORMAT_TIME": _format_time,
-    "PARSE_TIME": _parse_time("strptime"),
     "DATE_FROM_UNIX_DATE": _from(INTEGER, lambda text: f"(DATE '1970-01-01' + CAST({text} AS INTEGER))", DATE),
     "GENERATE_DATE_ARRAY": _calendar,
     "UNIX_DATE": _from(DATE, lambda text: f"date_diff('day', DATE '1970-01-01', {text})", INTEGER),
@@ -413,11 +327,3 @@ DATE_FUNCTIONS: dict[str, FunctionWriter] = {
     "TIMESTAMP_MICROS": _from(INTEGER, lambda text: f"make_timestamptz(CAST({text} AS BIGINT))", TIMESTAMP),
 }
 """Name -> how a call is written."""
-
-SAFE_DATE_FUNCTIONS: dict[str, FunctionWriter] = {
-    "PARSE_DATE": _parsed(DATE, "try_strptime"),
-    "PARSE_DATETIME": _parsed(DATETIME, "try_strptime"),
-    "PARSE_TIMESTAMP": _parsed(TIMESTAMP, "try_strptime"),
-    "PARSE_TIME": _parse_time("try_strptime"),
-}
-"""The same with the prefix ``SAFE.``."""

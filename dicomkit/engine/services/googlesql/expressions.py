@@ -12,7 +12,7 @@ from sqlglot import exp
 from dicomkit.engine.persistence.warehouse_types import quote
 from dicomkit.engine.services.bigquery_errors import invalid_query, not_supported
 from dicomkit.engine.services.googlesql.arrays import exists, in_list
-from dicomkit.engine.services.googlesql.constructors import constructed, is_constructor
+from dicomkit.engine.services.googlesql.casts import write_cast
 from dicomkit.engine.services.googlesql.dates import extract, shifted
 from dicomkit.engine.services.googlesql.json_functions import json_literal, member_of
 from dicomkit.engine.services.googlesql.mathematics import BIT_OPERATORS
@@ -22,16 +22,12 @@ from dicomkit.engine.services.googlesql.types import (
     BOOLEAN,
     BYTES,
     DATE,
-    DATETIME,
     FLOAT,
     INTEGER,
     NUMERIC,
     STRING,
-    TIME,
-    TIMESTAMP,
     Sql,
     Type,
-    cast_name,
     check_comparable,
     check_numeric,
     check_text,
@@ -241,43 +237,6 @@ def _common(values: list[Sql]) -> Type | None:
     return kinds.pop() if len(kinds) == 1 else None
 
 
-_CASTS = {
-    STRING: "string", INTEGER: "int64", FLOAT: "float64", BOOLEAN: "bool",
-    DATE: "date", TIME: "time", DATETIME: "datetime", TIMESTAMP: "timestamp",
-}  # fmt: skip
-
-
-def _cast(w: Writer, node: exp.Cast, scope: Scope) -> Sql:
-    only(node, "this", "to", "safe")
-    safe = isinstance(node, exp.TryCast)
-    if is_constructor(node):
-        return constructed(w, node, scope)
-    target, inner = cast_name(node.args["to"]), w.expr(node.this, scope)
-    if inner.type is not None and (inner.type.repeated or inner.type.kind == "RECORD"):
-        raise invalid_query(f"Invalid cast from {inner.type} to {target}")
-    if target == inner.type:
-        return Sql(inner.text, target, inner.literal)
-    if target in (BYTES, Type("JSON")) or inner.type in (BYTES, Type("JSON")):
-        return _cast_bytes(inner, target, safe=safe)
-    if target == NUMERIC:
-        return Sql(f"{'TRY_CAST' if safe else 'CAST'}({inner.text} AS DECIMAL(38,9))", NUMERIC)
-    if (inner.type, target) == (TIMESTAMP, TIME):
-        inner = inner._replace(text=f"CAST({inner.text} AS TIMESTAMP)")
-    prefix = "bq_safe_cast_" if safe and target != STRING else "bq_cast_"
-    return Sql(f"{prefix}{_CASTS[target]}({inner.text})", target, inner.literal)
-
-
-def _cast_bytes(inner: Sql, target: Type, *, safe: bool) -> Sql:
-    """Between BYTES and STRING, which are each other's UTF-8; JSON has its own functions."""
-    if (inner.type, target) == (STRING, BYTES):
-        return Sql(f"encode({inner.text})", BYTES, inner.literal)
-    if (inner.type, target) == (BYTES, STRING):
-        return Sql(f"TRY(decode({inner.text}))" if safe else f"decode({inner.text})", STRING, inner.literal)
-    if inner.text == "NULL":
-        return Sql(f"CAST(NULL AS {'BLOB' if target == BYTES else 'JSON'})", target)
-    raise invalid_query(f"Invalid cast from {inner.type or 'a type that is not known here'} to {target}")
-
-
 def _bracket(w: Writer, node: exp.Bracket, scope: Scope) -> Sql:
     only(node, "this", "expressions", "offset", "safe")
     if len(node.expressions) != 1:
@@ -392,8 +351,8 @@ EXPRESSIONS: dict[type[exp.Expr], ExpressionWriter] = {
     exp.Exists: exists,
     exp.Case: _case,
     exp.If: _if,
-    exp.Cast: _cast,
-    exp.TryCast: _cast,
+    exp.Cast: write_cast,
+    exp.TryCast: write_cast,
     exp.Extract: extract,
     exp.Bracket: _bracket,
     exp.Array: _array,

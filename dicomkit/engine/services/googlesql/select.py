@@ -5,13 +5,14 @@ Source: GoogleSQL reference, "Query syntax".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from sqlglot import exp
 
 from dicomkit.engine.persistence.warehouse_types import quote
 from dicomkit.engine.services.bigquery_errors import invalid_query, not_supported
 from dicomkit.engine.services.googlesql.expressions import struct
+from dicomkit.engine.services.googlesql.grouping import clash, group_by, ordinal
 from dicomkit.engine.services.googlesql.parser import only, what
 from dicomkit.engine.services.googlesql.scope import Output, Scope
 from dicomkit.engine.services.googlesql.sources import write_from
@@ -108,7 +109,7 @@ def _outer_clauses(w: Writer, node: exp.Expr, outputs: Sequence[Output], scope: 
         for item in order.expressions:
             key = item.this if isinstance(item, exp.Ordered) else item
             if isinstance(key, exp.Literal) and not key.is_string:
-                items.append(_ordinal(key, len(outputs)) + direction(item))
+                items.append(ordinal(key, len(outputs)) + direction(item))
             elif isinstance(key, exp.Column) and len(key.parts) == 1 and key.name.lower() in names:
                 items.append(quote(names[key.name.lower()]) + direction(item))
             else:
@@ -145,7 +146,7 @@ def _select(w: Writer, node: exp.Select, scope: Scope) -> tuple[str, list[Output
     if node.args.get("where"):
         clauses += f" WHERE {w.text(node.args['where'].this, scope)}"
     if node.args.get("group"):
-        clauses += " GROUP BY " + _group(w, node.args["group"], columns, scope)
+        clauses += " GROUP BY " + group_by(w, node.args["group"], columns, scope)
     # From here on the SELECT list's aliases are names, after the columns.
     scope.outputs = {output.name.lower(): output for output in _aliased(node, columns)}
     for name in ("having", "qualify"):
@@ -198,71 +199,7 @@ def _check_names(node: exp.Expr, scope: Scope) -> None:
     """Refuse a name that is an alias and a column of different things: which one is meant is never a guess."""
     for column in node.find_all(exp.Column):
         if len(column.parts) == 1 and column.name.lower() in scope.outputs:
-            _clash(column.name, scope.outputs[column.name.lower()], scope)
-
-
-def _clash(name: str, output: Output, scope: Scope) -> None:
-    column = scope.column(name) if not any(source.opaque for source in scope.sources) else None
-    if column is not None and column.text != output.value.text:
-        raise invalid_query(
-            f"{name} is both a column and an alias of another expression; rename the alias "
-            "(the embedded BigQuery does not choose between them)"
-        )
-
-
-def _group(w: Writer, group: exp.Group, outputs: Sequence[Output], scope: Scope) -> str:
-    only(group, "expressions", "all")
-    if group.args.get("all"):
-        return "ALL"
-    items = []
-    aliases = {output.name.lower(): output for output in outputs}
-    for item in group.expressions:
-        if isinstance(item, exp.Literal) and not item.is_string:
-            items.append(_ordinal(item, len(outputs)))
-        elif isinstance(item, exp.Rollup | exp.Cube | exp.GroupingSets):
-            word = {exp.Rollup: "ROLLUP", exp.Cube: "CUBE"}.get(type(item), "GROUPING SETS")
-            inner = ", ".join(_grouping_item(w, each, aliases, scope) for each in item.expressions)
-            items.append(f"{word} ({inner})")
-        elif isinstance(item, exp.Column) and len(item.parts) == 1 and item.name.lower() in aliases:
-            output = aliases[item.name.lower()]
-            _clash(item.name, output, scope)
-            # By its place: a name would be looked up among DuckDB's columns first.
-            items.append(str([other is output for other in outputs].index(True) + 1))
-            _check_groupable(output.value, item.name)
-        else:
-            value = w.expr(item, scope)
-            _check_groupable(value, "an expression")
-            items.append(value.text)
-    return ", ".join(items)
-
-
-def _grouping_item(w: Writer, item: exp.Expr, aliases: Mapping[str, Output], scope: Scope) -> str:
-    """What stands in ROLLUP, CUBE or GROUPING SETS: an expression, or several in parentheses."""
-    if isinstance(item, exp.Rollup | exp.Cube | exp.GroupingSets):
-        raise not_supported(f"GROUP BY {what(item)} inside of another")
-    if isinstance(item, exp.Tuple):
-        return f"({', '.join(_grouping_item(w, each, aliases, scope) for each in item.expressions)})"
-    if isinstance(item, exp.Paren):
-        return f"({_grouping_item(w, item.this, aliases, scope)})"
-    alias = aliases.get(item.name.lower()) if isinstance(item, exp.Column) and len(item.parts) == 1 else None
-    if alias is not None:
-        _clash(item.name, alias, scope)
-    value = alias.value if alias is not None else w.expr(item, scope)
-    _check_groupable(value, "an expression")
-    return value.text
-
-
-def _check_groupable(value: Sql, name: str) -> None:
-    if value.type is not None and (value.type.repeated or value.type.kind in ("RECORD", "JSON")):
-        raise invalid_query(f"Grouping by expressions of type {value.type} is not allowed: {name}")
-
-
-def _ordinal(item: exp.Literal, count: int) -> str:
-    if not str(item.this).isdigit() or not 1 <= int(item.this) <= count:
-        raise invalid_query(
-            f"The position {str(item.this)[:20]} is outside of the SELECT list, which has {count} columns"
-        )
-    return str(int(item.this))
+            clash(column.name, scope.outputs[column.name.lower()], scope)
 
 
 def _order_item(
@@ -270,7 +207,7 @@ def _order_item(
 ) -> str:
     key = item.this if isinstance(item, exp.Ordered) else item
     if isinstance(key, exp.Literal) and not key.is_string:
-        place = int(_ordinal(key, len(columns)))
+        place = int(ordinal(key, len(columns)))
     elif isinstance(key, exp.Column) and len(key.parts) == 1:
         # An alias comes before a column here.
         places = [number for number, column in enumerate(columns, 1) if column.name.lower() == key.name.lower()]

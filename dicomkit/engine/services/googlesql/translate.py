@@ -11,7 +11,8 @@ from sqlglot import exp
 from dicomkit.engine.services.bigquery_errors import invalid_query
 from dicomkit.engine.services.googlesql.aggregates import AGGREGATES
 from dicomkit.engine.services.googlesql.array_functions import ARRAY_FUNCTIONS
-from dicomkit.engine.services.googlesql.dates import DATE_FUNCTIONS, SAFE_DATE_FUNCTIONS
+from dicomkit.engine.services.googlesql.date_formats import DATE_FORMATS, SAFE_DATE_FORMATS
+from dicomkit.engine.services.googlesql.dates import DATE_FUNCTIONS
 from dicomkit.engine.services.googlesql.expressions import EXPRESSIONS
 from dicomkit.engine.services.googlesql.functions import FUNCTIONS, SAFE_FUNCTIONS
 from dicomkit.engine.services.googlesql.json_functions import JSON_FUNCTIONS, SAFE_JSON_FUNCTIONS
@@ -24,8 +25,17 @@ from dicomkit.engine.services.googlesql.writer import Parameter, PhysicalTable, 
 
 __all__ = ["Translation", "new_writer", "supported_functions", "translate"]
 
-_ALL = {**FUNCTIONS, **STRINGS, **MATHEMATICS, **ARRAY_FUNCTIONS, **JSON_FUNCTIONS, **DATE_FUNCTIONS, **AGGREGATES}
-_SAFE = {**SAFE_FUNCTIONS, **SAFE_STRINGS, **SAFE_MATHEMATICS, **SAFE_JSON_FUNCTIONS, **SAFE_DATE_FUNCTIONS}
+_ALL = {
+    **FUNCTIONS,
+    **STRINGS,
+    **MATHEMATICS,
+    **ARRAY_FUNCTIONS,
+    **JSON_FUNCTIONS,
+    **DATE_FUNCTIONS,
+    **DATE_FORMATS,
+    **AGGREGATES,
+}
+_SAFE = {**SAFE_FUNCTIONS, **SAFE_STRINGS, **SAFE_MATHEMATICS, **SAFE_JSON_FUNCTIONS, **SAFE_DATE_FORMATS}
 
 
 @dataclass(frozen=True, slots=True)
