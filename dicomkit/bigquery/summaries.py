@@ -67,7 +67,7 @@ def missing(relation: Relation, names: Sequence[str], *, by: str | None) -> Rela
             raise InvalidArgument(f"by takes an attribute of one value; {by!a:.80} has several, or is a record")
     counts, structs = [], []
     for number, path in enumerate(_columns(relation, names)):
-        counts.append(f"COUNTIF({_is_empty(path)}) AS m{number}")
+        counts.append(f"COUNTIF({_is_empty(path.last, column(T, *path.names))}) AS m{number}")
         structs.append(f"STRUCT({label(path.column)} AS attribute, c.m{number} AS missing)")
     head = "" if group is None else f"{column(T, *group.names)} AS kind, "
     kind = "" if group is None else f"c.kind AS {identifier(group.column)}, "
@@ -91,23 +91,28 @@ def missing(relation: Relation, names: Sequence[str], *, by: str | None) -> Rela
 
 def describe(relation: Relation, names: Sequence[str]) -> Relation:
     """How many values each attribute has, how many different ones, from where to where; see ``TableRows.describe``."""
-    inner, structs = [], []
-    for number, path in enumerate(each for each in _columns(relation, names)):
+    # Each value is cast and written as text once, in a SELECT of its own: a parser takes long over deep expressions.
+    values, inner, structs = [], [], []
+    for number, path in enumerate(_columns(relation, names)):
         value, field = column(T, *path.names), path.last
-        text = text_of(field, value)
+        text, cast = text_of(field, value), cast_of(field)
         if text is None:
             continue
-        number_of, is_number = value, field["type"] in _NUMBERS and not is_repeated(field)
-        cast = cast_of(field)
-        if cast is not None and cast.vr in ("IS", "DS") and not cast.is_array:
-            number_of, is_number = cast.of(value), True
-        ordered = number_of if is_number else text if is_repeated(field) or is_record(field) else value
+        ordered, is_number = f"v.v{number}", field["type"] in _NUMBERS and not is_repeated(field)
+        values.append(f"{value} AS v{number}")
+        if is_repeated(field) or is_record(field):
+            ordered = f"v.x{number}"
+            values.append(f"{text} AS x{number}")
+        elif cast is not None and cast.vr in ("IS", "DS"):
+            ordered, is_number = f"v.x{number}", True
+            values.append(f"{cast.of(value)} AS x{number}")
+        distinct = ordered if is_repeated(field) or is_record(field) else f"v.v{number}"
         inner += [
-            f"COUNTIF(NOT ({_is_empty(path)})) AS p{number}",
-            f"COUNT(DISTINCT {text}) AS d{number}",
+            f"COUNTIF(NOT ({_is_empty(field, f'v.v{number}')})) AS p{number}",
+            f"COUNT(DISTINCT {distinct}) AS d{number}",
             f"{_as_text(field, f'MIN({ordered})', is_number)} AS a{number}",
             f"{_as_text(field, f'MAX({ordered})', is_number)} AS z{number}",
-            f"{f'AVG({number_of})' if is_number else 'CAST(NULL AS FLOAT64)'} AS m{number}",
+            f"{f'AVG({ordered})' if is_number else 'CAST(NULL AS FLOAT64)'} AS m{number}",
         ]
         structs.append(
             f"STRUCT({number} AS place, {label(path.column)} AS attribute, "
@@ -122,7 +127,8 @@ def describe(relation: Relation, names: Sequence[str]) -> Relation:
         "SELECT a.attribute AS attribute, NULLIF(a.vr, 'none') AS vr, a.type AS type, a.present AS present, "
         "c.n - a.present AS missing, a.distinct_values AS `distinct`, a.smallest AS min, a.largest AS max, "
         "a.mean AS mean\n"
-        f"FROM (\n  SELECT COUNT(*) AS n, {', '.join(inner)}\n  FROM {relation.source}\n) AS c\n"
+        f"FROM (\n  SELECT COUNT(*) AS n, {', '.join(inner)}\n"
+        f"  FROM (\n    SELECT {', '.join(values)}\n    FROM {relation.source}\n  ) AS v\n) AS c\n"
         f"CROSS JOIN UNNEST([{', '.join(structs)}]) AS a\nORDER BY a.place",
         [
             *({"name": name, **_TEXT} for name in ("attribute", "vr", "type")),
@@ -146,9 +152,8 @@ def _outside(relation: Relation, name: str) -> ColumnPath:
     return path
 
 
-def _is_empty(path: ColumnPath) -> str:
-    value = column(T, *path.names)
-    return f"IFNULL(ARRAY_LENGTH({value}), 0) = 0" if is_repeated(path.last) else f"{value} IS NULL"
+def _is_empty(each: Field, value: str) -> str:
+    return f"IFNULL(ARRAY_LENGTH({value}), 0) = 0" if is_repeated(each) else f"{value} IS NULL"
 
 
 def _as_text(each: Field, value: str, is_number: bool) -> str:
