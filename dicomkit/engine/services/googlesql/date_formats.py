@@ -10,7 +10,7 @@ import re
 from sqlglot import exp
 
 from dicomkit.engine.services.bigquery_errors import invalid_query, not_supported
-from dicomkit.engine.services.googlesql.calls import arity
+from dicomkit.engine.services.googlesql.calls import arity, text_argument
 from dicomkit.engine.services.googlesql.dates import DUCKDB, check_zone, moment
 from dicomkit.engine.services.googlesql.scope import Scope
 from dicomkit.engine.services.googlesql.types import (
