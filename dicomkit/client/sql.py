@@ -106,7 +106,7 @@ class Statement:
             return None
         if isinstance(max_gb, bool) or not isinstance(max_gb, int | float) or not 0 < max_gb < math.inf:
             raise InvalidArgument(f"max_gb is a positive number of gigabytes; got {max_gb!a:.40}")
-        limit, read = int(max_gb * GB), self._bytes()
+        limit, read = max(1, int(max_gb * GB)), self._bytes()
         if read > limit:
             raise FailedPrecondition(
                 f"the query would read {read / GB:.3g} GB, and max_gb is {max_gb:g}; nothing ran. BigQuery reads whole "
