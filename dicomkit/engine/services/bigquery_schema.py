@@ -12,7 +12,7 @@ from typing import Any
 from dicomkit.engine.persistence.warehouse_types import Field, canonical_type, quote, scalar_type
 from dicomkit.engine.services.bigquery_errors import invalid
 
-__all__ = ["check_growth", "checked_schema", "widened"]
+__all__ = ["MAX_COLUMNS", "check_growth", "checked_schema", "widened"]
 
 MAX_COLUMNS = 10_000
 """Most columns of a table, nested ones counted."""

@@ -21,6 +21,7 @@ import orjson
 from dicomkit.bigquery.schema import Field, SchemaIndex, index_of
 from dicomkit.bigquery.table_uri import TableReference
 from dicomkit.engine.crash_points import crash_point
+from dicomkit.engine.services.bigquery_schema import MAX_COLUMNS
 from dicomkit.engine.services.bigquery_values import checked_row
 from dicomkit.engine.services.table_shape import TableShape
 from dicomkit.errors import (
@@ -85,6 +86,10 @@ class _Known:
         self.etag: str | None = resource.get("etag")
         self.index: SchemaIndex = index_of(self.fields)
         self.since = time.monotonic()
+
+
+class _TooWide(Exception):
+    """No table can have the columns of some rows beside those that it has."""
 
 
 class _Batch:
@@ -165,7 +170,10 @@ class TableWriter:
 
     def _write(self, batch: _Batch, places: Sequence[int]) -> dict[int, str]:
         knew = batch.table in self._tables
-        self._make_room(batch.table, [batch.rows[i] for i in places])
+        too_wide = self._fit(batch, places)
+        places = [i for i in places if i not in too_wide]
+        if not places:
+            return too_wide
         crash_point("mid_flush")
         refused = self._send(batch, places)
         if batch.doubtful and not batch.has_accepted:
@@ -173,8 +181,19 @@ class TableWriter:
         if refused and knew:
             # The table may be another one than the one that was seen.
             del self._tables[batch.table]
-            return self._write(batch, sorted(refused))
-        return refused
+            return too_wide | self._write(batch, sorted(refused))
+        return too_wide | refused
+
+    def _fit(self, batch: _Batch, places: Sequence[int]) -> dict[int, str]:
+        """Make room for rows; those that there can be no room for must not hold up the others, and are looked for."""
+        try:
+            self._make_room(batch.table, [batch.rows[i] for i in places])
+        except _TooWide:
+            if len(places) > 1:
+                middle = len(places) // 2
+                return self._fit(batch, places[:middle]) | self._fit(batch, places[middle:])
+            return {places[0]: f"with the columns of this row the table would have more than {MAX_COLUMNS}"}
+        return {}
 
     def _send(self, batch: _Batch, places: Sequence[int]) -> dict[int, str]:
         """Insert rows; one that has the whole request refused must not hold up the others, and is looked for."""
@@ -247,6 +266,8 @@ class TableWriter:
                 shape.add(orjson.loads(line))
             if known is not None and not shape.has_grown:
                 return
+            if _count(shape.fields) > MAX_COLUMNS:
+                raise _TooWide
             try:
                 if known is None:
                     self._create(table, shape.fields)
@@ -278,6 +299,10 @@ class TableWriter:
         reference = {"projectId": table.project, "datasetId": table.dataset, "tableId": table.table}
         resource = {"tableReference": reference, "schema": {"fields": fields}}
         self._tables[table] = _Known(self._service.create_table(resource))
+
+
+def _count(fields: Sequence[Field]) -> int:
+    return sum(1 + _count(field.get("fields") or ()) for field in fields)
 
 
 def _reason(detail: Mapping[str, Any]) -> str:
