@@ -109,6 +109,15 @@ def test_a_dataset_is_changed(client: bigquery.Client, table: bigquery.Table) ->
     now = client.get_dataset("imaging")
     assert (now.description, now.labels, now.created) == ("of the ward", {"b": "2"}, second.created)
     assert [each.table_id for each in client.list_tables("imaging")] == ["ct"]
+    for text, found in (
+        ("labels.b:2", ["imaging"]),
+        ("labels.b labels.c", []),
+        ("labels.b:3", []),
+        ("labels.b", ["imaging"]),
+    ):
+        assert [each.dataset_id for each in client.list_datasets(filter=text)] == found
+    with pytest.raises(exceptions.BadRequest):
+        list(client.list_datasets(filter="name:x"))
     url = f"{client._connection.API_BASE_URL}/bigquery/v2/projects/local/datasets/imaging"
     put = client._http.put(url, json={"friendlyName": "x"})
     assert ("description" in put.json(), put.json()["friendlyName"]) == (False, "x")

@@ -111,7 +111,8 @@ def _list(request: Request, kind: str, name: str, items: Sequence[dict[str, Any]
 
 @_answered
 def _datasets_list(engine: Engine, request: Request, project: str) -> Any:
-    return _list(request, "bigquery#datasetList", "datasets", engine.bigquery.tables.list_datasets(project))
+    datasets = engine.bigquery.tables.list_datasets(project, request.args.get("filter", ""))
+    return _list(request, "bigquery#datasetList", "datasets", datasets)
 
 
 @_answered

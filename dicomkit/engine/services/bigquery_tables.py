@@ -5,6 +5,7 @@ Source: BigQuery REST v2, ``datasets`` and ``tables``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -39,6 +40,8 @@ _UNSUPPORTED = (
     "snapshotDefinition",
     "cloneDefinition",
 )
+
+_LABEL = re.compile(r"labels\.([^:\s]{1,63})(?::(\S*))?")
 
 _SIZES = {"STRING": 24, "BYTES": 64, "JSON": 512, "BOOLEAN": 1, "NUMERIC": 16}
 
@@ -101,8 +104,9 @@ class Tables:
             raise stale_etag()
         return self.dataset_resource(changed)
 
-    def list_datasets(self, project: str) -> list[dict[str, Any]]:
-        """``datasets.list``, every one, by id."""
+    def list_datasets(self, project: str, label_filter: str = "") -> list[dict[str, Any]]:
+        """``datasets.list``, every one whose labels are those of *label_filter*, by id."""
+        wanted = [_label(word) for word in label_filter.split()]
         return [
             {
                 "kind": "bigquery#dataset",
@@ -112,7 +116,7 @@ class Tables:
                 "location": LOCATION,
             }
             for key, entry in sorted(self._catalog.datasets.items())
-            if key[0] == project
+            if key[0] == project and all(_has_label(entry, *label) for label in wanted)
         ]
 
     def delete_dataset(self, project: str, dataset: str, *, delete_contents: bool = False) -> None:
@@ -266,6 +270,11 @@ def _size(field: Field) -> int:
 
 
 def _declared(resource: Mapping[str, Any]) -> dict[str, Any]:
+    labels = resource.get("labels")
+    if labels is not None and not (
+        isinstance(labels, Mapping) and all(isinstance(value, str) for value in labels.values())
+    ):
+        raise invalid("labels must be an object whose values are text", "labels")
     object_in(resource, "labels")
     return {name: value for name, value in resource.items() if name not in _COMPUTED}
 
@@ -289,6 +298,18 @@ def _view_query(view: object) -> str:
         # It is true when it is left out.
         raise not_supported("a view in legacy SQL (useLegacySql is true unless it is given as false)")
     return str(view["query"])
+
+
+def _label(word: str) -> tuple[str, str | None]:
+    match = _LABEL.fullmatch(word)
+    if match is None:
+        raise invalid("filter must be labels.NAME or labels.NAME:VALUE, several with a space between them", "filter")
+    return match[1], match[2]
+
+
+def _has_label(entry: DatasetEntry, name: str, value: str | None) -> bool:
+    labels = entry.resource.get("labels") or {}
+    return name in labels and value in (None, labels[name])
 
 
 def _dataset_key(project: object, dataset: object) -> DatasetKey:

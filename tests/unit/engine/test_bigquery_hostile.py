@@ -215,6 +215,7 @@ def test_a_body_with_anything_in_it_is_answered(call: Caller, number: int, data:
     answer = call(verb, path, body)
     assert answer.status_code < 500 or answer.status_code == 501, (body, answer.text)
     assert call("GET", "datasets/imaging/tables/ct").status_code == 200
+    assert call("GET", "datasets?filter=labels.a").status_code == 200
 
 
 WORDS = (

@@ -16,7 +16,7 @@ from dicomkit.engine.services.googlesql.grouping import clash, group_by, ordinal
 from dicomkit.engine.services.googlesql.parser import only, what
 from dicomkit.engine.services.googlesql.scope import Output, Scope
 from dicomkit.engine.services.googlesql.sources import write_from
-from dicomkit.engine.services.googlesql.types import Sql
+from dicomkit.engine.services.googlesql.types import BOOLEAN, Sql
 from dicomkit.engine.services.googlesql.windows import direction, ordered
 from dicomkit.engine.services.googlesql.writer import Writer
 
@@ -144,7 +144,7 @@ def _select(w: Writer, node: exp.Select, scope: Scope) -> tuple[str, list[Output
     if node.args.get("kind") == "VALUE":
         _check_value(columns)
     if node.args.get("where"):
-        clauses += f" WHERE {w.text(node.args['where'].this, scope)}"
+        clauses += f" WHERE {_condition(w, node.args['where'].this, scope, 'WHERE')}"
     if node.args.get("group"):
         clauses += " GROUP BY " + group_by(w, node.args["group"], columns, scope)
     # From here on the SELECT list's aliases are names, after the columns.
@@ -153,7 +153,7 @@ def _select(w: Writer, node: exp.Select, scope: Scope) -> tuple[str, list[Output
         if node.args.get(name):
             condition = node.args[name].this
             _check_names(condition, scope)
-            clauses += f" {name.upper()} {w.text(condition, scope)}"
+            clauses += f" {name.upper()} {_condition(w, condition, scope, name.upper())}"
     as_struct = node.args.get("kind") == "STRUCT"
     if node.args.get("order"):
         clauses += " ORDER BY " + ", ".join(
@@ -166,6 +166,13 @@ def _select(w: Writer, node: exp.Select, scope: Scope) -> tuple[str, list[Output
         outputs = [Output("_struct", struct([(column.name, column.value) for column in columns]))]
     listed = ", ".join(f"{output.value.text} AS {quote(output.name)}" for output in outputs)
     return f"SELECT {'DISTINCT ' if distinct else ''}{listed}{clauses}", outputs
+
+
+def _condition(w: Writer, node: exp.Expr, scope: Scope, clause: str) -> str:
+    value = w.expr(node, scope)
+    if value.type not in (BOOLEAN, None):
+        raise invalid_query(f"{clause} clause should return type BOOL, but returns type {value.type}")
+    return value.text
 
 
 def _check_value(columns: Sequence[Output]) -> None:
