@@ -89,7 +89,10 @@ def serve(
         list[str] | None, typer.Option(help="Further name of this server, as that of a proxy in front of it.")
     ] = None,
     cloud: Annotated[
-        bool, typer.Option("--cloud", help="Use buckets and topics of Google Cloud, by default credentials.")
+        bool,
+        typer.Option(
+            "--cloud", help="Use buckets, topics and streamed tables of Google Cloud, by default credentials."
+        ),
     ] = False,
     threads: Annotated[int, typer.Option(min=1, max=256, help="Requests that are answered at a time.")] = 16,
     quiet: Annotated[bool, typer.Option("--quiet", help="No line for each request.")] = False,

@@ -59,8 +59,9 @@ def connect(
         Of a dicomkit server; by default what the environment variable ``DICOMKIT_TOKEN`` holds.
     credentials
         Of google-auth. With them a folder's engine may reach Cloud Storage, for ``gs://`` buckets that are no folder
-        in ``buckets/`` of the home; without them nothing leaves this machine. For Google Cloud they take the place of
-        the application default credentials.
+        in ``buckets/`` of the home, Pub/Sub, and BigQuery, for streams to ``bq://`` tables of another project than
+        ``local``; without them nothing leaves this machine. For Google Cloud they take the place of the application
+        default credentials.
 
     Returns
     -------

@@ -69,7 +69,7 @@ def serve(
     hosts
         Further names by which it may be called.
     credentials
-        Of google-auth, for buckets and topics of Google Cloud.
+        Of google-auth, for buckets, topics and streamed tables of Google Cloud.
     threads
         Requests that are answered at a time.
     say

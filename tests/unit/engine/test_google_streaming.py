@@ -18,7 +18,7 @@ from werkzeug.test import Client
 from dicomkit.bigquery.current import current_sql
 from dicomkit.bigquery.table_uri import TableReference
 from dicomkit.engine import Engine
-from dicomkit.engine.services import google_bigquery, stream_lane
+from dicomkit.engine.services import google_bigquery, stream_lane, streaming
 from dicomkit.engine.services.table_places import TablePlaces
 from tests.bigquery_server import (
     BUSY,
@@ -461,7 +461,7 @@ def test_many_rows_through_many_faults_are_there_once_and_in_order(
     engine: Engine, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One request in five goes wrong: nothing is missing, nothing twice in what is current (check C07)."""
-    monkeypatch.setattr(stream_lane, "GOOGLE", stream_lane.Portion(20, 1 << 20))
+    monkeypatch.setattr(streaming, "GOOGLE", stream_lane.Portion(20, 1 << 20))
     chance = random.Random(7)
     faults: list[Fault] = [TOO_MANY, INTERNAL, BUSY, QUOTA, RESET, RESET_AFTER, NO_JSON]
     server.fault = lambda insert: chance.choice(faults) if chance.random() < 0.2 else None
