@@ -36,6 +36,8 @@ NOT_SUPPORTED = {
     "SELECT REGEXP_EXTRACT(Modality, r'a(b)?') FROM imaging.instances": "a group that need not take part",
     "SELECT TO_JSON_STRING(x) FROM (SELECT NULL AS x)": "whose type is not known",
     "SELECT AS VALUE STRUCT(1 AS a)": "SELECT AS VALUE",
+    "SELECT [STRUCT(1 AS a, 2 AS b), STRUCT(3, 4)]": "different names",
+    "SELECT [STRUCT(1 AS a, 2 AS b), STRUCT(3 AS b, 4 AS a)]": "another order",
     "SELECT 1; SELECT 2": "a script of several statements",
     "DECLARE x INT64": "the statement DECLARE",
     "BEGIN TRANSACTION": "the statement BEGIN",

@@ -263,6 +263,9 @@ def _array(w: Writer, node: exp.Array, scope: Scope) -> Sql:
     items = [w.expr(item, scope) for item in node.expressions]
     if any(item.type is not None and item.type.repeated for item in items):
         raise invalid_query("Cannot construct array with element type ARRAY; nested arrays are not supported")
+    if len({tuple(item.type.fields) for item in items if item.type is not None and item.type.fields is not None}) > 1:
+        # GoogleSQL puts them together by place, DuckDB by name.
+        raise not_supported("an array of STRUCTs whose fields have different names, or another order")
     kind = _common(items)
     return Sql("[" + ", ".join(item.text for item in items) + "]", Type(kind.kind, True, kind.fields) if kind else None)
 
