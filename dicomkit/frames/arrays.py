@@ -149,7 +149,7 @@ def _tuples(column: Column, cells: Sequence[Cell], zones: Sequence[Cell]) -> tup
             continue
         values = [(value, _zone(zones[i])) for value in cell] if column.vr == "DT" else cell
         found = [scalar(value) for value in values]
-        bad += found.count(None) - _missing(cell)
+        bad += sum(new is None and old not in (None, "") for old, new in zip(cell, found, strict=True))
         rows.append(tuple(_boxed(column.vr, value) for value in found))
     return _objects(rows), bad
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,16 @@ def test_value_that_breaks_its_vr_is_missing_and_told(keyword: str, good: Any, b
         assert frame[keyword].isna().tolist() == [False, True, True]
     assert len(caught) == 1
     assert str(bad) not in str(caught[0].message)
+
+
+def test_empty_text_among_several_values_makes_up_for_no_wrong_one() -> None:
+    """It is a value of a text, and is not counted as one that is missing."""
+    rows = [row(ImageType=[1]), row(ImageType=[""]), row(PixelSpacing=["", None])]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert frame_of(rows, COLUMNS).ImageType.tolist() == [("1",), ("",), ()]
+    with pytest.warns(LenientValueWarning, match="^ImageType: 1 of 2 values"):
+        frame_of([row(ImageType=["", {}]), row(ImageType=[""])], COLUMNS)
 
 
 def test_several_texts_where_one_is_allowed_are_kept_as_dicom_writes_them() -> None:
