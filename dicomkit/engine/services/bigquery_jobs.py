@@ -16,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from dicomkit.engine.persistence.warehouse import Result
 from dicomkit.engine.services.bigquery_copy import Copies
 from dicomkit.engine.services.bigquery_errors import (
@@ -30,6 +32,7 @@ from dicomkit.engine.services.bigquery_errors import (
 from dicomkit.engine.services.bigquery_extract import Extracts
 from dicomkit.engine.services.bigquery_job import Job, Task
 from dicomkit.engine.services.bigquery_load_job import LoadJobs
+from dicomkit.engine.services.bigquery_query import explained
 from dicomkit.engine.services.bigquery_query_job import QueryJobs, QueryTask
 from dicomkit.engine.services.bigquery_tables import LOCATION
 from dicomkit.errors import ApiError
@@ -190,6 +193,8 @@ class Jobs:
             job.result = job.task.run(job)
         except ApiError as error:
             job.error = error_proto(error)
+        except duckdb.Error as error:
+            job.error = error_proto(explained(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, the job has to end and say so
             job.error = error_proto(invalid_query(f"The job failed: {type(error).__name__}"))
         finally:

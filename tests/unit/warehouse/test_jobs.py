@@ -105,6 +105,27 @@ def test_a_query_that_runs_is_cancelled(table: BigQueryService) -> None:
     assert done["status"]["errorResult"]["reason"] == "stopped"
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"INSERT imaging.ct (n) {SLOW}",
+        f"UPDATE imaging.ct SET n = 0 WHERE ({SLOW}) > 0",
+        f"DELETE FROM imaging.ct WHERE ({SLOW}) > 0",
+        f"CREATE OR REPLACE TABLE imaging.ct AS {SLOW.replace('COUNT(*)', 'COUNT(*) AS n')}",
+    ],
+)
+def test_a_statement_that_is_cancelled_changes_nothing(table: BigQueryService, statement: str) -> None:
+    """It ends as stopped, its transaction is undone, and the next writer does not wait for it."""
+    job = table.jobs.insert("local", {"configuration": {"query": {"query": statement}}}, wait_s=0.05)
+    assert job["status"]["state"] == "RUNNING"
+    done = table.jobs.cancel("local", job["jobReference"]["jobId"]).resource()
+    assert done["status"]["errorResult"]["reason"] == "stopped"
+    assert table.insert_all(TABLE, [{"json": {"n": 1_000}}]) == []
+    page = orjson.loads(table.query("local", {"query": "SELECT COUNT(*), SUM(n) FROM imaging.ct"}))
+    assert [cell["v"] for cell in page["rows"][0]["f"]] == ["1001", str(sum(range(1_001)))]
+
+
 def test_jobs_are_found_by_their_ids(table: BigQueryService) -> None:
     """An id is given once; another project, and another id, has no such job."""
     resource_ = {"jobReference": {"jobId": "mine"}, "configuration": {"query": {"query": "SELECT 1"}}}
