@@ -10,6 +10,7 @@ import pytest
 import requests
 from werkzeug.wrappers import Request, Response
 
+from dicomkit.client.bigquery import client_of
 from dicomkit.client.connection import Connection
 from dicomkit.client.dataset import Dataset, create_if_missing
 from dicomkit.client.store import Store
@@ -136,21 +137,10 @@ def test_dataset_is_waited_for() -> None:
         create_if_missing(here.rest, name, timeout_s=0)
 
 
-def test_cloud_session_goes_to_google_only_through_its_own_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without an endpoint the official client is made for Google's, and carries our session."""
-    made: list[dict[str, Any]] = []
-
-    class Stop(Exception):
-        pass
-
-    def client(**arguments: Any) -> None:
-        made.append(arguments)
-        raise Stop
-
-    monkeypatch.setattr("google.cloud.bigquery.Client", client)
-    subject = store(Server(), is_cloud=True)
-    with pytest.raises(Stop):
-        subject.sql("SELECT 1 FROM {table}")
-    assert made[0]["client_options"] is None
-    assert made[0]["project"] == "other"
-    assert made[0]["_http"] is subject._connection.session
+def test_cloud_session_goes_to_google_only_through_its_own_client() -> None:
+    """Without an endpoint the official client asks Google's, and carries our session."""
+    here = store(Server(), is_cloud=True)._connection
+    client = client_of(here, "other")
+    assert client._connection.API_BASE_URL == "https://bigquery.googleapis.com"
+    assert client.project == "other"
+    assert client._http is here.session
