@@ -10,7 +10,18 @@ import time
 from bench.machine import describe
 from bench.measure import Row, pin_to_one_core, table
 
-SECTIONS = ("reader", "upload", "search", "search_http", "retrieve_http", "latency", "streaming", "sql", "memory", "hostile")
+SECTIONS = (
+    "reader",
+    "upload",
+    "search",
+    "search_http",
+    "retrieve_http",
+    "latency",
+    "streaming",
+    "sql",
+    "memory",
+    "hostile",
+)
 
 ASKED_FOR = ("search_scale",)
 """Sections that run only when they are named: they want the extra ``bench`` and minutes."""
