@@ -112,8 +112,8 @@ class Searches(NamedStore):
 
         Notes
         -----
-        DICOM PS3.18, Search Transaction; Healthcare API ``dicomStores.searchForStudies``. A dicomkit engine sends what is
-        behind the first 1,000 rows as one Arrow stream, unless a ``page_size`` is given: the same frame, in less time.
+        DICOM PS3.18, Search Transaction; Healthcare API ``dicomStores.searchForStudies``. A dicomkit engine sends what
+        is behind the first 1,000 rows as one Arrow stream, unless a ``page_size`` is given: the same frame, sooner.
         """
         search = self.search(
             "study",
