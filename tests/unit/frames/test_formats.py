@@ -17,12 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dicomkit.commands.tables import print_table
+from dicomkit.frames.arrays import strings
 from dicomkit.frames.formats import csv_text, json_lines, json_text, parquet_bytes
 
 
 def texts(values: list[Any]) -> pd.DataFrame:
     """A frame with one column of text."""
-    return pd.DataFrame({"text": pd.array(values, dtype=pd.StringDtype(na_value=np.nan))})
+    return pd.DataFrame({"text": strings(values)})
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_json_is_a_record_a_line_and_valid_when_empty(typed: pd.DataFrame) -> No
 
 @given(
     st.lists(
-        st.one_of(st.none(), st.text(alphabet=st.characters()), st.text("\x85\u2028\u2029\x0b\n\r\x1c,\"'", max_size=4))
+        st.one_of(st.none(), st.text(), st.text("\x85\u2028\u2029\x0b\n\r\x1c,\"'", max_size=4))
     )
 )
 def test_json_keeps_every_text(values: list[str | None]) -> None:
