@@ -85,11 +85,7 @@ def test_json_is_a_record_a_line_and_valid_when_empty(typed: pd.DataFrame) -> No
     assert json_lines(typed.iloc[:0]) == ""
 
 
-@given(
-    st.lists(
-        st.one_of(st.none(), st.text(), st.text("\x85\u2028\u2029\x0b\n\r\x1c,\"'", max_size=4))
-    )
-)
+@given(st.lists(st.one_of(st.none(), st.text(), st.text("\x85\u2028\u2029\x0b\n\r\x1c,\"'", max_size=4))))
 def test_json_keeps_every_text(values: list[str | None]) -> None:
     """Whatever a text holds, line ends of Unicode included, JSON has it, one record a line."""
     frame = texts(values)
