@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
+from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 import dicomkit as dk
@@ -109,3 +112,14 @@ def test_doctor_sees_rows_of_somebody_else(conn: dk.Dataset) -> None:
     row = row_of(store.doctor(), "rows")
     assert row["state"] == "warning"
     assert row["finding"].startswith("2 instances have a current row, and the store has 1")
+
+
+def test_stream_to_google_is_told_apart(tmp_path: Path) -> None:
+    """A home with credentials: its table is where this connection cannot look, and where no export of it goes."""
+    with dk.connect(tmp_path / "home", credentials=AnonymousCredentials()) as dataset:
+        store = dataset.create_store("ct", stream_to="bq://some-project.imaging.ct")
+        report = store.doctor()
+        assert states(report) == {"notifications": "ok", "dataset": "unknown", "delivery": "ok"}
+        assert "Google's BigQuery with credentials of its own" in row_of(report, "dataset")["finding"]
+        with pytest.raises(InvalidArgument, match="project"):
+            store.backfill()
