@@ -127,7 +127,9 @@ def _server(url: str, dataset: str, mode: Mode | None, token: str | None) -> Dat
         place=origin,
     )
     try:
-        answers = connection.own.json("GET", "about")["mode"]
+        answers = (connection.own.json("GET", "about") or {}).get("mode")
+        if answers not in ("friendly", "google"):
+            raise InvalidArgument(f"{origin} does not answer as a dicomkit server does")
         if mode not in (None, answers):
             raise InvalidArgument(f"{origin} answers with mode={answers!r}; start it with --mode {mode}")
         connection.searches_as_google = answers == "google"

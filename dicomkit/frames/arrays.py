@@ -98,7 +98,9 @@ def _numeric(column: Column, values: list[Any], zones: Sequence[Cell]) -> tuple[
     is_integer = column.dtype != "Float64"
     if (_INTEGERS if is_integer else _NUMBERS).issuperset(map(type, values)):
         try:
-            return pd.array(values, dtype=column.dtype), 0  # type: ignore[call-overload]
+            # pandas notices a cast that went wrong by its result; numpy would warn of it as well.
+            with np.errstate(invalid="ignore"):
+                return pd.array(values, dtype=column.dtype), 0  # type: ignore[call-overload]
         except (OverflowError, ValueError, TypeError):
             pass  # a number outside 64 bits: the slow way finds it
     convert = _within(column.dtype) if is_integer else number

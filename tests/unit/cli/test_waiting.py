@@ -25,6 +25,8 @@ def test_an_interruption_ends_the_waiting_and_says_how_to_go_on() -> None:
         if asked.count(f"GET /v1/{NAME}") > 1:
             is_waiting.set()
         start_response("200 OK", [("Content-Type", "application/json")])
+        if environ["PATH_INFO"] == "/dicomkit/v1/about":
+            return [b'{"mode": "friendly"}']
         return [json.dumps({"name": NAME, "metadata": {"apiMethodName": "x.ImportDicomData"}}).encode()]
 
     with served(app) as origin:

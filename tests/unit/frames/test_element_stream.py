@@ -12,7 +12,7 @@ import orjson
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dicomkit.dicom.dictionary import tag_of
@@ -118,6 +118,10 @@ ODD_ROWS = st.lists(
 )
 
 
+BEYOND_64_BITS = [{"00280106": {"vr": "US", "Value": [value]}} for value in (1, 2**63)]
+
+
+@example([{}, {}, *BEYOND_64_BITS], 2)  # numpy warned of the cast that goes wrong
 @given(ODD_ROWS, st.integers(1, 4))
 def test_any_rows_give_the_same_frame_and_the_same_warnings(rows: list[dict[str, Any]], size: int) -> None:
     """Values that break their VR are left out and counted row by row, however many rows share them."""
