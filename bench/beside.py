@@ -138,7 +138,8 @@ def _main(kind: str) -> None:
     while sys.stdin.readline().strip() == "go":
         may_stop.clear()
         threading.Thread(target=await_stop, daemon=True).start()
-        done = 0
+        request()  # even where it is told to stop at once
+        done = 1
         while not may_stop.is_set():
             request()
             done += 1
