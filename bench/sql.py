@@ -106,27 +106,22 @@ class _Asked:
 
 
 def _query_rows(tables: Both, uid: str, repeat: int) -> Iterator[Row]:
-    for query in QUERIES:
+    duck = f"DuckDB {duckdb.__version__} direct"
+    asks = [(query, query.what, duck, TARGET) for query in QUERIES]
+    for query, what, peer, target in [
+        *asks,
+        (EXISTS, f"{EXISTS.what},", "DuckDB's list functions direct", TARGET_EXISTS),
+    ]:
         asked = _Asked(tables, query, uid)
         found = _timed({"ours": asked.ours, "fixed": asked.fixed, "direct": asked.theirs}, repeat)
         fixed = statistics.median(found["fixed"])
         yield Row(
-            what=f"SQL, {query.what} of {tables.rows:,} rows, above the client's fixed cost",
+            what=f"SQL, {what} of {tables.rows:,} rows, above the client's fixed cost",
             ours=f"{_ms(found['ours'])} ms, of which {fixed * 1e3:.1f} ms for any query",
-            theirs=f"DuckDB {duckdb.__version__} direct: {_ms(found['direct'])} ms",
+            theirs=f"{peer}: {_ms(found['direct'])} ms",
             ratios=[max(a - fixed, 0.0) / b for a, b in zip(found["ours"], found["direct"], strict=True)],
-            target=TARGET,
+            target=target,
         )
-    asked = _Asked(tables, EXISTS, uid)
-    found = _timed({"ours": asked.ours, "fixed": asked.fixed, "direct": asked.theirs}, repeat)
-    fixed = statistics.median(found["fixed"])
-    yield Row(
-        what=f"SQL, {EXISTS.what}, of {tables.rows:,} rows, above the client's fixed cost",
-        ours=f"{_ms(found['ours'])} ms, of which {fixed * 1e3:.1f} ms for any query",
-        theirs=f"DuckDB's list functions direct: {_ms(found['direct'])} ms",
-        ratios=[max(a - fixed, 0.0) / b for a, b in zip(found["ours"], found["direct"], strict=True)],
-        target=TARGET_EXISTS,
-    )
 
 
 def _frame_row(tables: Both, repeat: int) -> Row:

@@ -20,6 +20,7 @@ LAYERS: dict[str, int] = {
     "dicomkit.errors": 0,
     "dicomkit.names": 0,
     "dicomkit.collection_pause": 0,
+    "dicomkit.whole_file": 0,
     "dicomkit.resources": 1,
     "dicomkit.dicom": 1,
     "dicomkit.bigquery": 1,

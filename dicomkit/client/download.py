@@ -22,7 +22,7 @@ import requests
 from dicomkit.client.layout import Layout
 from dicomkit.client.pool import in_order
 from dicomkit.client.rest import Rest
-from dicomkit.client.retrieve import AS_STORED, instance_path, receive, whole_file
+from dicomkit.client.retrieve import AS_STORED, instance_path, receive
 from dicomkit.client.targets import Target
 from dicomkit.dicom.reader import read_part10
 from dicomkit.errors import (
@@ -40,6 +40,7 @@ from dicomkit.frames.columns import DOWNLOAD
 from dicomkit.frames.tables import table
 from dicomkit.names import is_uid
 from dicomkit.progress import Progress
+from dicomkit.whole_file import whole_file
 
 __all__ = ["ALREADY_THERE", "FAILED", "SAVED", "accept_of", "download"]
 

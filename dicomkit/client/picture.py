@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dicomkit.client.retrieve import whole_file
 from dicomkit.errors import InvalidArgument
+from dicomkit.whole_file import whole_file
 
 __all__ = ["MEDIA", "Picture"]
 

@@ -6,12 +6,9 @@ Healthcare API v1, ``retrieveInstance`` and ``retrieveMetadata`` (``transfer-syn
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from io import BufferedRandom
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +20,7 @@ from dicomkit.client.rest import Rest
 from dicomkit.dicom.dictionary import keyword_of
 from dicomkit.errors import InvalidArgument, LenientValueWarning, warn
 from dicomkit.names import is_uid
+from dicomkit.whole_file import whole_file
 
 __all__ = [
     "as_stored",
@@ -33,7 +31,6 @@ __all__ = [
     "receive",
     "save",
     "uid_path",
-    "whole_file",
 ]
 
 AS_STORED = "application/dicom; transfer-syntax=*"
@@ -171,24 +168,6 @@ def save(rest: Rest, path: str, target: Path, name: str) -> Path:
     with whole_file(target) as file:
         as_stored(rest, path, file)
     return target
-
-
-@contextmanager
-def whole_file(target: Path) -> Iterator[BufferedRandom]:
-    """A file to write to, which appears as *target* at the end and only if all went well; its mode is 0600.
-
-    Nothing appears where nothing was written.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".dicomkit-", suffix=".part")
-    try:
-        with os.fdopen(handle, "w+b") as file:
-            yield file
-            is_empty = not file.seek(0, os.SEEK_END)
-        if not is_empty:
-            os.replace(temporary, target)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def metadata_rows(rest: Rest, path: str) -> list[dict[str, Any]]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dicomkit.commands.options import Format
 from dicomkit.errors import InvalidArgument
+from dicomkit.whole_file import whole_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,13 +87,7 @@ def _write(data: bytes) -> None:
 
 
 def _save(data: bytes, path: Path) -> None:
-    handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with whole_file(path.absolute()) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pandas as pd
 from dicomkit.dicom.attributes import ALL_FIELDS, COMPUTED, DEFAULTS, UIDS, Level, levels_down_to
 from dicomkit.dicom.dictionary import name_of, tag_of, vr_of
 from dicomkit.errors import InvalidArgument
+from dicomkit.frames.cells import missing_cells
 from dicomkit.frames.spreadsheet import write_spreadsheet
 from dicomkit.frames.table_columns import ATTRIBUTES
 from dicomkit.frames.tables import table
@@ -121,7 +121,7 @@ class DicomAccessor:
 
 def _described(name: str, values: pd.Series[Any]) -> dict[str, Any]:
     tag = _tag(name)
-    there = values[~_missing(values)]
+    there = values[~missing_cells(values)]
     ranged = there if len(there) and values.dtype.kind in "iufmM" else None
     return {
         "name": name,
@@ -142,13 +142,6 @@ def _tag(name: str) -> str | None:
         return tag_of(name)
     except KeyError:
         return None
-
-
-def _missing(values: pd.Series[Any]) -> pd.Series[bool]:
-    """No value; where there can be several, none of them."""
-    if values.dtype != object:
-        return values.isna()
-    return values.map(lambda value: not value if isinstance(value, Sequence) else bool(pd.isna(value))).astype(bool)
 
 
 def _told(value: Any) -> str:

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["plain_cells"]
+__all__ = ["missing_cells", "plain_cells"]
 
 
 def plain_cells(column: pd.Series) -> list[Any]:
@@ -43,6 +43,17 @@ def plain_cells(column: pd.Series) -> list[Any]:
     if kind.kind == "m":
         return _each(column, _time)
     return _each(column, _plain)
+
+
+def missing_cells(column: pd.Series[Any]) -> pd.Series[bool]:
+    """Which cells hold no value; where there can be several, none of them."""
+    if column.dtype != object:
+        return column.isna()
+    return column.map(_is_nothing).astype(bool)
+
+
+def _is_nothing(cell: Any) -> bool:
+    return not cell if isinstance(cell, tuple | list | str) else bool(pd.isna(cell))
 
 
 def _each(column: pd.Series, plain: Callable[[Any], Any]) -> list[Any]:

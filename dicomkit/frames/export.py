@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dicomkit.bigquery.identifiers import identifier
 from dicomkit.errors import AlreadyExists, FailedPrecondition
+from dicomkit.whole_file import whole_file
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,16 +28,11 @@ def write_parquet(read: Read, path: str | os.PathLike[str]) -> Path:
     """Write a Parquet file, and return its path; it appears, or takes the place of one, when it is whole."""
     parquet = import_module("pyarrow.parquet")  # half of its names have no types, and it comes late on purpose
     target = Path(path).expanduser()
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=".part")
-    os.close(handle)
-    try:
+    with whole_file(target) as file:
         schema, batches = read()
-        with parquet.ParquetWriter(name, schema) as writer:
+        with parquet.ParquetWriter(file, schema) as writer:
             for batch in batches:
                 writer.write_batch(batch)
-        os.replace(name, target)
-    finally:
-        Path(name).unlink(missing_ok=True)
     return target
 
 

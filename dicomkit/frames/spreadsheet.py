@@ -20,6 +20,7 @@ import pandas as pd
 from dicomkit.errors import InvalidArgument, SetupError
 from dicomkit.frames.cells import plain_cells
 from dicomkit.frames.formats import csv_text
+from dicomkit.whole_file import whole_file
 
 __all__ = ["write_spreadsheet"]
 
@@ -36,6 +37,8 @@ _ESCAPED = re.compile(r"[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]|_(?=x[0-9A
 def write_spreadsheet(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     """Write *frame* as ``.xlsx`` or ``.csv``, by the suffix of *path*; an existing file is replaced.
 
+    It appears whole; it has patients' data, and only its owner may read it.
+
     Raises
     ------
     InvalidArgument
@@ -45,22 +48,13 @@ def write_spreadsheet(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path
     """
     target = Path(path).expanduser()
     suffix = target.suffix.lower()
-    if suffix == ".csv":
-        # The mark tells a spreadsheet that it is UTF-8.
-        _replace(target, csv_text(frame).encode("utf-8-sig"))
-    elif suffix == ".xlsx":
-        _replace(target, _workbook(frame))
-    else:
+    if suffix not in (".csv", ".xlsx"):
         raise InvalidArgument(f"a spreadsheet is a .xlsx or .csv file; got {target.name!a:.80}")
-    return target
-
-
-def _replace(target: Path, data: bytes) -> None:
-    """The file appears whole; it has patients' data, and only its owner may read it."""
-    half = target.with_name(f".{target.name}.part")
-    with open(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    # The mark tells a spreadsheet that it is UTF-8.
+    data = csv_text(frame).encode("utf-8-sig") if suffix == ".csv" else _workbook(frame)
+    with whole_file(target) as file:
         file.write(data)
-    half.replace(target)
+    return target
 
 
 def _workbook(frame: pd.DataFrame) -> bytes:

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from dicomkit.errors import InvalidArgument
+from dicomkit.frames.cells import missing_cells
 from dicomkit.plots.drawing import COLOURS, axes_for, colours_of, column, empty, label, shares, title
 
 __all__ = ["plot_deidentify_actions", "plot_ecdf", "plot_missing"]
@@ -93,7 +94,7 @@ def plot_missing(frame: pd.DataFrame, attributes: Sequence[str] = (), ax: Axes |
     if len(names) > _MOST_ATTRIBUTES:
         raise InvalidArgument(f"{len(names)} attributes are too many for one picture; name at most {_MOST_ATTRIBUTES}")
     is_missing = pd.DataFrame(
-        {name: _is_missing(column(frame, name, f"search with fields=[{name!r}]")) for name in names}
+        {name: missing_cells(column(frame, name, f"search with fields=[{name!r}]")) for name in names}
     )
     ax = axes_for(ax, size=(7.2, 1.6 + 0.26 * len(names)))
     title(ax, "Missing, grey where no row has it", frame)
@@ -160,10 +161,3 @@ def plot_deidentify_actions(preview: pd.DataFrame, ax: Axes | None = None) -> Ax
     ax.legend(frameon=False, fontsize=8)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
-
-
-def _is_missing(values: pd.Series) -> pd.Series:
-    """No value, or an empty tuple or list where there can be several."""
-    if values.dtype != object:
-        return values.isna()
-    return values.map(lambda value: len(value) == 0 if isinstance(value, tuple | list) else pd.isna(value)).astype(bool)

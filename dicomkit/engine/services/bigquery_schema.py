@@ -9,16 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from dicomkit.bigquery.columns import MAX_COLUMNS, MAX_NESTING
 from dicomkit.engine.persistence.warehouse_types import Field, canonical_type, quote, scalar_type
 from dicomkit.engine.services.bigquery_errors import invalid
 
-__all__ = ["MAX_COLUMNS", "check_growth", "checked_schema", "widened"]
-
-MAX_COLUMNS = 10_000
-"""Most columns of a table, nested ones counted."""
-
-MAX_NESTING = 15
-"""Most levels of RECORD."""
+__all__ = ["check_growth", "checked_schema", "widened"]
 
 _MODES = ("NULLABLE", "REQUIRED", "REPEATED")
 

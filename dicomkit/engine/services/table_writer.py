@@ -18,10 +18,10 @@ from typing import Any, Protocol
 
 import orjson
 
+from dicomkit.bigquery.columns import MAX_COLUMNS
 from dicomkit.bigquery.schema import Field, SchemaIndex, index_of
 from dicomkit.bigquery.table_uri import TableReference
 from dicomkit.engine.crash_points import crash_point
-from dicomkit.engine.services.bigquery_schema import MAX_COLUMNS
 from dicomkit.engine.services.bigquery_values import checked_row
 from dicomkit.engine.services.table_shape import TableShape
 from dicomkit.errors import (

@@ -209,7 +209,7 @@ def test_full_disk_ends_the_download(
     def fail(*_: object) -> None:
         raise full
 
-    monkeypatch.setattr("dicomkit.client.retrieve.os.replace", fail)
+    monkeypatch.setattr("dicomkit.whole_file.os.replace", fail)
     with pytest.raises(OSError, match="No space") as caught:
         store.download(study, to=tmp_path / "out")
     assert any("0 of 10 files are there" in note for note in caught.value.__notes__)
